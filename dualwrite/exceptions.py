@@ -1,0 +1,89 @@
+"""What the engine refuses or cannot do. Each class's docstring is its message; arguments are appended after a colon."""
+
+from collections.abc import Iterable
+
+
+class DualWriteError(Exception):
+    """The dual-write engine could not do this."""
+
+    exit_code = 1
+
+    def __init__(self, detail: str = "") -> None:
+        self.detail = detail
+        sentence = (type(self).__doc__ or "").strip().splitlines()[0]
+        super().__init__(f"{sentence.rstrip('.')}: {detail}" if detail else sentence)
+
+
+class UsageError(DualWriteError):
+    """That is not a valid request."""
+
+    exit_code = 2
+
+
+class UnknownName(UsageError):
+    """That name is not known."""
+
+    def __init__(self, kind: str, name: str, valid: Iterable[str]) -> None:
+        super().__init__(f"{kind} {name!r}; valid: {', '.join(sorted(valid)) or 'none declared'}")
+
+
+class InvalidParameter(UsageError):
+    """A parameter has a value that is not allowed."""
+
+
+class InvalidStream(UsageError):
+    """A stream is declared wrongly."""
+
+
+class StoreUnreachable(DualWriteError):
+    """A database cannot be reached."""
+
+    exit_code = 3
+
+
+class NotInstalled(DualWriteError):
+    """The engine is not installed in this store; `manage.py dualwrite install --store NAME` does it."""
+
+    exit_code = 3
+
+
+class AuthorityUnknown(DualWriteError):
+    """It cannot be told which store takes the writes, so nothing is written."""
+
+    exit_code = 3
+
+
+class Refused(DualWriteError):
+    """Refused."""
+
+
+class NotAuthority(Refused):
+    """This store does not take writes of that stream."""
+
+
+class CaptureBroken(Refused):
+    """Writes are not captured as installed, so nothing may rely on it."""
+
+
+class ConcurrentChange(Refused):
+    """Somebody else changed the stream meanwhile; look at `dualwrite status` and try again."""
+
+
+class Superseded(DualWriteError):
+    """Another relay has taken this partition over, or the mirror is no mirror any more."""
+
+
+class Held(Refused):
+    """The stream stands still until an operator lets it go on."""
+
+
+class RelayStalled(DualWriteError):
+    """The relay makes no progress."""
+
+    exit_code = 3
+
+
+class AlreadyRunning(DualWriteError):
+    """It is already running."""
+
+    exit_code = 4

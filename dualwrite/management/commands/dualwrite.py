@@ -1,0 +1,33 @@
+"""`dualwrite`: everything an operator does with a stream."""
+
+from argparse import ArgumentParser
+from typing import Any
+
+from dualwrite.management.base import OperatorCommand
+from dualwrite.management.verbs import VERBS
+
+
+class Command(OperatorCommand):
+    """One command, one verb."""
+
+    help = "\n".join(f"{name}: {(verb.__doc__ or '').strip()}" for name, verb in VERBS.items())
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The verb and what it may need; a verb says itself what it lacks."""
+        super().add_arguments(parser)
+        parser.add_argument("verb", choices=list(VERBS), metavar="VERB", help=", ".join(VERBS))
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("--stream", help="only this stream")
+        which.add_argument("--all", action="store_true", help="every stream")
+        parser.add_argument("--store", help="screener or registry")
+        parser.add_argument("--role", help="the engine's database role, for install and sql")
+        parser.add_argument("--key", help="one key, as a JSON array")
+        parser.add_argument("--reason", default="", help="why; kept in the audit")
+        parser.add_argument("--dry-run", action="store_true", help="say what would be done")
+        parser.add_argument("--force", action="store_true", help="do it although a gate is closed; needs --reason")
+
+    def run(self, options: dict[str, Any]) -> int:
+        """Run the verb and show its answer."""
+        answer = VERBS[options["verb"]](options)
+        self.answer(options, answer.data, answer.text)
+        return answer.code

@@ -1,0 +1,44 @@
+"""`relay`: keep the mirror equal to the authority."""
+
+import signal
+import threading
+from argparse import ArgumentParser
+from typing import Any
+
+from dualwrite.management.base import OperatorCommand, chosen_streams
+from dualwrite.relay import worker
+
+
+class Command(OperatorCommand):
+    """Relays until it is stopped; with --once until nothing waits."""
+
+    help = __doc__ or ""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """--once, --stream."""
+        super().add_arguments(parser)
+        parser.add_argument("--once", action="store_true", help="drain what waits, then exit")
+        parser.add_argument("--stream", help="only this stream")
+
+    def run(self, options: dict[str, Any]) -> int:
+        """Exit code 1 when keys were parked by --once."""
+        streams = chosen_streams(options)
+        if options["once"]:
+            return self._once(options, streams)
+        stop = threading.Event()
+        for number in (signal.SIGTERM, signal.SIGINT):
+            # Only a flag: the batch in hand is finished, and a second signal ends the process at once.
+            signal.signal(number, lambda got, frame: self._stop(stop, got))
+        worker.run(streams, stop)
+        return 0
+
+    def _once(self, options: dict[str, Any], streams: list[Any]) -> int:
+        moved = {stream.name: worker.drain(stream) for stream in streams}
+        rows = [{"name": name, "relayed": m.keys, "parked": m.parked} for name, m in moved.items()]
+        text = "\n".join(f"{r['name']}: {r['relayed']} keys relayed, {r['parked']} parked" for r in rows)
+        self.answer(options, {"streams": rows}, text)
+        return 1 if any(m.parked for m in moved.values()) else 0
+
+    def _stop(self, stop: threading.Event, number: int) -> None:
+        stop.set()
+        signal.signal(number, signal.SIG_DFL)

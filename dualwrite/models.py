@@ -1,0 +1,123 @@
+"""What the engine keeps in the registry for people: the control row of a stream, parked keys, validation runs, audit.
+
+Roles and epochs are not here: they stand in `dualwrite.stream_state` of each store, where the triggers read them.
+"""
+
+from typing import ClassVar
+
+from django.db import models
+from django.db.models.functions import Now
+
+from dualwrite.stages import Stage
+
+
+class StreamControl(models.Model):
+    """Stage and intent of one stream, as operators set them."""
+
+    stream = models.TextField(primary_key=True)
+    stage = models.TextField(choices=[(s.value, s.value) for s in Stage], default=Stage.OFF.value)
+    paused = models.BooleanField(default=False, help_text="The relay stands still; writes go on being noted.")
+    held_because = models.TextField(
+        default="", blank=True, help_text="Why the relay stopped by itself; empty when it did not."
+    )
+    brake_lifted = models.BooleanField(
+        default=False, help_text="An operator confirmed a mass delete; ends when the outbox has been empty once."
+    )
+    brake_spent = models.BigIntegerField(
+        default=0, help_text="Rows deleted on the mirror since the outbox was last empty."
+    )
+    changed_at = models.DateTimeField(auto_now=True)
+
+    class Meta:
+        db_table = "dualwrite_stream"
+        verbose_name = "stream"
+        constraints: ClassVar = [
+            models.CheckConstraint(condition=models.Q(stage__in=[s.value for s in Stage]), name="stage_is_known")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stream}: {self.stage}"
+
+
+class ParkedKey(models.Model):
+    """A key that could not be applied to the mirror, set aside so that the rest flows."""
+
+    stream = models.TextField()
+    key = models.TextField(help_text="The key fields as a JSON array.")
+    error = models.TextField()
+    record = models.JSONField(null=True, help_text="The authority's rows of this key when it was parked.")
+    attempts = models.PositiveIntegerField(default=1)
+    first_parked_at = models.DateTimeField(db_default=Now())
+    last_parked_at = models.DateTimeField(db_default=Now())
+
+    class Meta:
+        db_table = "dualwrite_parked"
+        verbose_name = "parked key"
+        constraints: ClassVar = [models.UniqueConstraint(fields=["stream", "key"], name="parked_once")]
+
+    def __str__(self) -> str:
+        return f"{self.stream} {self.key}"
+
+
+class ValidationStatus(models.TextChoices):
+    """How a validation ended."""
+
+    RUNNING = "running"
+    PASSED = "passed"  #: complete, nothing found
+    WARNING = "warning"  #: nothing found, but some keys did not come to rest
+    FAILED = "failed"  #: complete, something found
+    ERROR = "error"  #: could not be completed
+
+
+class ValidationRun(models.Model):
+    """One comparison of both stores of a stream."""
+
+    stream = models.TextField(db_index=True)
+    level = models.TextField()
+    status = models.TextField(choices=ValidationStatus.choices, default=ValidationStatus.RUNNING)
+    generation = models.BigIntegerField(help_text="The authority's capture generation the run speaks about.")
+    started_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+    authority = models.TextField()
+    authority_rows = models.BigIntegerField(null=True)
+    mirror_rows = models.BigIntegerField(null=True)
+    missing_in_mirror = models.BigIntegerField(default=0)
+    extra_in_mirror = models.BigIntegerField(default=0)
+    field_mismatch = models.BigIntegerField(default=0)
+    unsettled = models.BigIntegerField(default=0)
+    differences = models.JSONField(default=list, help_text="The first differing keys with both records.")
+    error = models.TextField(default="")
+
+    class Meta:
+        db_table = "dualwrite_validation_run"
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.stream} {self.level} {self.status}"
+
+    def rows_of(self, store: str) -> int | None:
+        """Rows the run counted in that store."""
+        return self.authority_rows if store == self.authority else self.mirror_rows
+
+
+class Audit(models.Model):
+    """Who changed what and why, in the registry. The database only lets rows be added."""
+
+    at = models.DateTimeField()
+    actor = models.TextField()
+    role_name = models.TextField()
+    verb = models.TextField()
+    stream = models.TextField(null=True)
+    reason = models.TextField()
+    before = models.JSONField(null=True)
+    after = models.JSONField(null=True)
+    evidence = models.JSONField(null=True)
+
+    class Meta:
+        managed = False
+        db_table = 'dualwrite"."audit'
+        verbose_name_plural = "audit"
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.at} {self.actor} {self.verb} {self.stream or ''}"

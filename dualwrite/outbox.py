@@ -1,0 +1,137 @@
+"""The noted keys of a store: how many wait, and how keys that nobody wrote get there (backfill, repair, redrive)."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from psycopg import sql
+
+from dualwrite import projection
+from dualwrite.exceptions import ConcurrentChange, UsageError
+from dualwrite.sql import compose, statement
+from dualwrite.stages import Store
+from dualwrite.stores import Session, cursor, dedicated, reaching
+from dualwrite.stream import Stream
+
+#: Counted exactly up to here; beyond, the server's estimate is given.
+EXACT_UP_TO = 10_000
+#: Blocks of the table noted in one transaction: about 100,000 rows of usual width.
+BLOCKS_A_STEP = 1_000
+
+
+@dataclass(frozen=True)
+class Pending:
+    """Keys waiting to be relayed and the age of the oldest in seconds (0 when none)."""
+
+    count: int
+    is_estimate: bool
+    oldest_age_seconds: float
+
+
+def pending(stream: Stream, store: Store) -> Pending:
+    """What waits in the store's outbox for one stream."""
+    with cursor(store) as found:
+        found.execute(statement("outbox", "pending"), {"stream": stream.name, "limit": EXACT_UP_TO + 1})
+        count, age = found.fetchone()
+        if count <= EXACT_UP_TO:
+            return Pending(int(count), False, max(float(age or 0), 0.0))
+        found.execute(statement("outbox", "estimate"))
+        return Pending(max(int(found.fetchone()[0]), EXACT_UP_TO + 1), True, max(float(age or 0), 0.0))
+
+
+def pending_of(stream: Stream, store: Store, keys: Sequence[str]) -> set[str]:
+    """Those of the keys that wait in the store's outbox."""
+    with cursor(store) as found:
+        found.execute(statement("outbox", "pending_of"), {"stream": stream.name, "keys": list(keys)})
+        return {str(row[0]) for row in found.fetchall()}
+
+
+def note(stream: Stream, store: Store, keys: Sequence[str], cause: str) -> int:
+    """Note keys by hand; returns how many. Raises UsageError for a text that is no key of the stream."""
+    for key in keys:
+        check_key(stream, key)
+    with cursor(store) as found:
+        found.execute(statement("outbox", "note"), {"stream": stream.name, "keys": list(keys), "cause": cause})
+        return int(found.rowcount)
+
+
+def check_key(stream: Stream, key: str) -> None:
+    """Raise UsageError unless the text is a JSON array with the stream's key fields."""
+    try:
+        parts = json.loads(key)
+    except ValueError:
+        parts = None
+    if not isinstance(parts, list) or len(parts) != len(stream.key):
+        fields = ", ".join(part.name for part in stream.key)
+        raise UsageError(f"{key!r} is no key of {stream.name}; valid: a JSON array of {fields}")
+
+
+def note_all(
+    stream: Stream, store: Store, generation: int, progress: Callable[[int, int], None] = lambda done, total: None
+) -> int:
+    """Note the keys of both stores in the authority's outbox, block by block; returns how many.
+
+    Raises ConcurrentChange as soon as the store is no longer the authority in that generation.
+    """
+    with reaching(store), dedicated(store, f"backfill {stream.name}") as session:
+        noted = _note_foreign(session, stream, store, generation)
+        side = stream.side(store)
+        size = session.execute(compose("outbox", "blocks", table_name=projection.table_name(side))).fetchone()
+        total = int(size[0]) if size else 0
+        for low in range(0, total, BLOCKS_A_STEP):
+            high = min(low + BLOCKS_A_STEP, total)
+            noted += _note_blocks(session, stream, store, generation, low, high)
+            progress(high, total)
+    return noted
+
+
+def _note_blocks(session: Session, stream: Stream, store: Store, generation: int, low: int, high: int) -> int:
+    side = stream.side(store)
+    with session.transaction():
+        _require_generation(session, stream, generation)
+        query = compose(
+            "outbox",
+            "note_blocks",
+            stream=sql.Literal(stream.name),
+            key=projection.key(stream, store),
+            table=projection.table(side),
+            is_record=projection.is_record(side),
+            low=sql.Literal(f"({low},0)"),
+            high=sql.Literal(f"({high},0)"),
+        )
+        return session.execute(query).rowcount
+
+
+def _note_foreign(session: Session, stream: Stream, store: Store, generation: int) -> int:
+    side, other = stream.side(store), stream.side(store.peer)
+    session.execute(statement("outbox", "foreign_table"))  # type: ignore[arg-type]
+    copy_out = compose(
+        "outbox",
+        "foreign_copy_out",
+        key=projection.key(stream, store.peer),
+        table=projection.table(other),
+        is_record=projection.is_record(other),
+    )
+    with reaching(store.peer), dedicated(store.peer, f"backfill {stream.name}") as peer:
+        with peer.cursor().copy(copy_out) as source:
+            with session.cursor().copy(statement("outbox", "foreign_copy_in")) as target:  # type: ignore[arg-type]
+                for block in source:
+                    target.write(block)
+    with session.transaction():
+        _require_generation(session, stream, generation)
+        query = compose(
+            "outbox",
+            "note_foreign",
+            stream=sql.Literal(stream.name),
+            key_parts=projection.key_parts(stream, "f.key"),
+            table=projection.table(side),
+            match=projection.match(stream, store),
+            is_record=projection.is_record(side),
+        )
+        return session.execute(query).rowcount
+
+
+def _require_generation(session: Session, stream: Stream, generation: int) -> None:
+    values = {"stream": stream.name, "generation": generation}
+    if session.execute(statement("state", "still_generation"), values).rowcount != 1:
+        raise ConcurrentChange(f"stream {stream.name}: another enable or disable came between")

@@ -1,0 +1,20 @@
+"""The relay: makes the mirror equal to the authority, for the keys noted in the authority's outbox.
+
+One batch, in the order of the data; the order is what makes it safe (docs/protocol.md):
+
+1. `reader.take`: on the authority, notes (ids and keys) into a temporary table;
+2. `reader.read`: in a later snapshot, the current records of those keys, or their absence, as raw COPY bytes;
+3. `applier.apply`: on the mirror, in one transaction: lock fence and role, stage the bytes, MERGE, commit;
+4. `reader.done`: only then delete exactly those notes.
+
+Anything may die between two steps; the notes are still there and the next relay does the same again.
+
+How it can fail, and the answer:
+
+* a relay sleeps and wakes after another took over → its fence epoch is old, step 3 refuses (`Superseded`);
+* the mirror has become the authority → the role is checked on the locked row in step 3;
+* one record cannot be applied → the batch is halved down to that key, which is parked with its error; the rest flows;
+* a key with a NULL part, or with several rows → parked, since no row can be meant by it;
+* a mass delete → the brake holds the stream until an operator confirms (`brake`);
+* capture is broken → nothing is relayed and the stream is reported (an empty outbox would mean nothing).
+"""

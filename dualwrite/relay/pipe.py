@@ -1,0 +1,168 @@
+"""One stream's way from authority to mirror, held open: two sessions, the partitions it works on, their fences."""
+
+import os
+import socket
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from types import TracebackType
+
+import psycopg
+from psycopg import errors
+
+from dualwrite import capture, switch
+from dualwrite.exceptions import DualWriteError, Held
+from dualwrite.parameters import BATCH_SIZE
+from dualwrite.relay import brake, parking
+from dualwrite.relay.applier import Applier
+from dualwrite.relay.reader import Reader
+from dualwrite.sql import statement
+from dualwrite.stages import Role, Store
+from dualwrite.stores import Session, dedicated, reaching
+from dualwrite.stream import Stream
+
+PARTITIONS = range(16)
+#: What the data of one record can cause; anything else is about the whole batch and is not a reason to park.
+POISON = (errors.DataError, errors.IntegrityError, errors.RaiseException)
+
+
+@dataclass(frozen=True)
+class Moved:
+    """What one batch did: different keys taken, and how many of them were parked."""
+
+    keys: int = 0
+    parked: int = 0
+
+
+class Pipe:
+    """Opened for the direction in force; a switch makes it stale, and it then raises Superseded."""
+
+    def __init__(self, stream: Stream, authority: Store, stack: ExitStack) -> None:
+        self.stream, self.authority = stream, authority
+        self._source = stack.enter_context(dedicated(authority, f"relay {stream.name} reader"))
+        self._mirror = stack.enter_context(dedicated(authority.peer, f"relay {stream.name}"))
+        self._registry = self._source if authority is Store.REGISTRY else self._mirror
+        self.partitions = _lock_partitions(self._source, stream)
+        if self.partitions:
+            epochs = _acquire(self._mirror, stream, self.partitions)
+            self._reader = Reader(stream, authority, self._source)
+            self._applier = Applier(stream, authority.peer, self._mirror, epochs)
+            self._brake = brake.brake_for(stream, self._registry)
+
+    def __enter__(self) -> "Pipe":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def keep(self, stack: ExitStack) -> None:
+        """Own the sessions from now on."""
+        self._stack = stack
+
+    def close(self) -> None:
+        """Close both sessions; the server releases the partitions."""
+        self._stack.close()
+
+    def check(self) -> bool:
+        """Whether the direction is still the one in force; raises CaptureBroken when notes cannot be relied on."""
+        capture.require(self.stream, self.authority)
+        return switch.authority(self.stream).store is self.authority
+
+    def standing_still(self) -> str:
+        """Why nothing is to be relayed now; empty when relaying may go on."""
+        row = self._registry.execute(statement("relay", "control"), {"stream": self.stream.name}).fetchone()
+        if row is None:
+            return "the stream was never enabled"
+        return "paused by an operator" if row[0] else str(row[1])
+
+    def move(self) -> Moved:
+        """Relay one batch; raises Superseded, Held, StoreUnreachable or the driver's error."""
+        try:
+            return self._move()
+        except psycopg.OperationalError as exc:
+            # Either session may be the one that was lost; the error itself does not say.
+            lost = self.authority if self._source.closed else self.authority.peer
+            with reaching(lost):
+                raise exc from None
+
+    def _move(self) -> Moved:
+        if self.standing_still():
+            return Moved()
+        keys = self._reader.take(self.partitions, BATCH_SIZE.value())
+        if not keys:
+            brake.release(self.stream, self._registry)
+            return Moved()
+        try:
+            parked = self._move_batch(keys)
+        except Held as exc:
+            self._reader.forget()
+            brake.hold(self.stream, self._registry, exc.detail)
+            raise
+        # The partition that came first comes last, so that a busy one does not starve the others.
+        self.partitions = [*self.partitions[1:], self.partitions[0]]
+        return Moved(keys, parked)
+
+    def _move_batch(self, keys: int) -> int:
+        failed = dict.fromkeys(self._reader.keyless(), parking.NULL_KEY)
+        self._apply(1, keys, failed)
+        parked = parking.settle(self.stream, self._reader, self._registry, failed)
+        self._reader.done()
+        return parked
+
+    def _apply(self, low: int, high: int, failed: dict[str, str]) -> None:
+        """Apply the keys numbered low to high; where that fails, each half, down to the key that cannot be applied."""
+        try:
+            with self._reader.read(low, high) as blocks:
+                applied = self._applier.apply(blocks, self._brake)
+            failed.update(dict.fromkeys(applied.duplicates, parking.DUPLICATE_KEY))
+        except POISON as exc:
+            if low == high:
+                failed[self._reader.key_at(low)] = _sentence(exc)
+                return
+            middle = (low + high) // 2
+            self._apply(low, middle, failed)
+            self._apply(middle + 1, high, failed)
+
+
+def open_pipe(stream: Stream) -> Pipe | None:
+    """The pipe in the direction in force; None when nothing is mirrored or another relay has every partition.
+
+    Raises AuthorityUnknown, StoreUnreachable, NotInstalled, CaptureBroken.
+    """
+    authority = switch.authority(stream).store
+    if switch.state(stream, authority.peer).role is not Role.MIRROR:
+        return None
+    capture.require(stream, authority)
+    with ExitStack() as stack:
+        pipe = Pipe(stream, authority, stack)
+        if not pipe.partitions:
+            return None
+        pipe.keep(stack.pop_all())
+    return pipe
+
+
+def _lock_partitions(session: Session, stream: Stream) -> list[int]:
+    held = []
+    for partition in PARTITIONS:
+        row = session.execute(
+            statement("relay", "try_partition"), {"name": f"{stream.name}/{partition}"}
+        ).fetchone()
+        if row and row[0]:
+            held.append(partition)
+    return held
+
+
+def _acquire(session: Session, stream: Stream, partitions: Sequence[int]) -> dict[int, int]:
+    holder = f"{socket.gethostname()}:{os.getpid()}"
+    values = {"stream": stream.name, "partitions": list(partitions), "holder": holder}
+    rows = session.execute(statement("relay", "acquire"), values).fetchall()
+    if len(rows) != len(partitions):
+        raise DualWriteError(f"stream {stream.name}: the mirror lacks fences; run `dualwrite install`")
+    return {int(partition): int(epoch) for partition, epoch in rows}
+
+
+def _sentence(exc: psycopg.Error) -> str:
+    primary = exc.diag.message_primary or str(exc).strip().splitlines()[0]
+    return f"{primary} ({exc.diag.message_detail})" if exc.diag.message_detail else primary

@@ -1,0 +1,109 @@
+"""The authority's side of the relay: take notes, read records, delete notes."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+from psycopg import Copy, sql
+
+from dualwrite import projection
+from dualwrite.sql import compose
+from dualwrite.stages import Store
+from dualwrite.stores import Session
+from dualwrite.stream import Stream
+
+
+class Reader:
+    """One batch at a time, kept in a temporary table of the connection, so that no key passes through this process."""
+
+    def __init__(self, stream: Stream, store: Store, session: Session) -> None:
+        self._stream, self._store, self._session = stream, store, session
+        self._side = stream.side(store)
+        self._batch = sql.Identifier("pg_temp", f"batch_{stream.name}")
+        self._session.execute(
+            compose(
+                "relay",
+                "batch_table",
+                batch=self._batch,
+                key_definitions=projection.definitions(stream.key),
+            )
+        )
+
+    def take(self, partitions: Sequence[int], size: int) -> int:
+        """Take up to `size` notes; returns how many different keys they have, 0 when nothing waits."""
+        taken = self._session.execute(
+            compose(
+                "relay",
+                "take",
+                batch=self._batch,
+                key_parts=projection.key_parts(self._stream, "taken.key"),
+                partitions=sql.Literal(list(partitions)),
+                stream=sql.Literal(self._stream.name),
+                size=sql.Literal(size),
+            )
+        ).rowcount
+        return int(self._one("keys", batch=self._batch)) if taken else 0
+
+    @contextmanager
+    def read(self, low: int, high: int) -> Iterator[Copy]:
+        """The records of the keys numbered low to high, as COPY text blocks; keys with a NULL part are left out."""
+        key_names = [part.name for part in self._stream.key]
+        query = compose(
+            "relay",
+            "read",
+            batch=self._batch,
+            key_names=projection.names(key_names, "r"),
+            batch_key_names=projection.names(key_names, "b"),
+            record=projection.record(self._stream, self._store),
+            low=sql.Literal(low),
+            high=sql.Literal(high),
+            no_null_key=projection.no_null_key(self._stream, "b"),
+            table=projection.table(self._side),
+            match=projection.match(self._stream, self._store),
+            is_record=projection.is_record(self._side),
+        )
+        with self._session.cursor().copy(query) as copy:
+            yield copy
+
+    def keyless(self) -> list[str]:
+        """Keys of the batch that have a NULL part."""
+        query = compose(
+            "relay", "keyless", batch=self._batch, no_null_key=projection.no_null_key(self._stream, "b")
+        )
+        return [str(row[0]) for row in self._session.execute(query).fetchall()]
+
+    def key_at(self, ordinal: int) -> str:
+        """The key numbered `ordinal`."""
+        query = sql.SQL("SELECT key FROM {} WHERE ordinal = {} LIMIT 1").format(self._batch, sql.Literal(ordinal))
+        row = self._session.execute(query).fetchone()
+        return str(row[0]) if row else ""
+
+    def among(self, keys: Sequence[str]) -> list[str]:
+        """Those of the keys that are in the batch."""
+        query = compose("relay", "keys_among", batch=self._batch, wanted=sql.Literal(list(keys)))
+        return [str(row[0]) for row in self._session.execute(query).fetchall()]
+
+    def rows_of(self, key: str) -> list[dict[str, Any]]:
+        """The authority's rows of a key, every column."""
+        rows: list[dict[str, Any]] = self._one(
+            "rows_of",
+            table=projection.table(self._side),
+            key=projection.key(self._stream, self._store),
+            wanted=sql.Literal(key),
+        )
+        return rows
+
+    def done(self) -> None:
+        """Delete the batch's notes and forget it."""
+        self._session.execute(
+            compose("relay", "done", batch=self._batch, stream=sql.Literal(self._stream.name))
+        )
+        self.forget()
+
+    def forget(self) -> None:
+        """Drop the batch, leaving its notes where they are."""
+        self._session.execute(compose("relay", "forget_batch", batch=self._batch))
+
+    def _one(self, name: str, **fragments: sql.Composable) -> Any:
+        row = self._session.execute(compose("relay", name, **fragments)).fetchone()
+        return row[0] if row else None

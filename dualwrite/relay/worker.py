@@ -1,0 +1,137 @@
+"""Relaying for as long as the process lives, or until everything noted has been relayed."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+import psycopg
+
+from dualwrite import outbox, switch
+from dualwrite.exceptions import DualWriteError, Held, RelayStalled, Superseded
+from dualwrite.relay.pipe import Moved, Pipe, open_pipe
+from dualwrite.stream import Stream
+
+log = logging.getLogger(__name__)
+
+BUSY_POLL_SECONDS = 0.025
+IDLE_POLL_SECONDS = 0.25
+CHECK_SECONDS = 1.0
+RETRY_SECONDS = (0.5, 5.0)
+STALLED_AFTER_SECONDS = 60.0
+
+
+@dataclass
+class Lane:
+    """One stream of a worker: its pipe when open, and what it last said, so that a trouble is logged once."""
+
+    stream: Stream
+    pipe: Pipe | None = None
+    said: str = ""
+    try_again_at: float = 0.0
+    check_at: float = 0.0
+    backoff: float = field(default=RETRY_SECONDS[0])
+
+    def step(self) -> Moved:
+        """Relay one batch if there is one; a trouble is logged, waited out and tried again."""
+        if time.monotonic() < self.try_again_at:
+            return Moved()
+        try:
+            moved = self._move()
+        except Held as exc:
+            self._say(str(exc))
+            return Moved()
+        except Superseded as exc:
+            log.info("%s; starting over", exc)
+            self.close()
+            return Moved()
+        except (DualWriteError, psycopg.Error) as exc:
+            self.close()
+            self._say(f"{exc}; trying again")
+            self.try_again_at = time.monotonic() + self.backoff
+            self.backoff = min(self.backoff * 2, RETRY_SECONDS[1])
+            return Moved()
+        self._recovered()
+        return moved
+
+    def close(self) -> None:
+        """Give the partitions back."""
+        if self.pipe is not None:
+            self.pipe.close()
+            self.pipe = None
+
+    def _move(self) -> Moved:
+        if self.pipe is None:
+            self.pipe = open_pipe(self.stream)
+            self.check_at = time.monotonic() + CHECK_SECONDS
+        if self.pipe is None:
+            # Nothing is mirrored yet, or another relay does it: look again soon.
+            self.try_again_at = time.monotonic() + CHECK_SECONDS
+            return Moved()
+        if time.monotonic() >= self.check_at:
+            self.check_at = time.monotonic() + CHECK_SECONDS
+            if not self.pipe.check():
+                raise Superseded(f"stream {self.stream.name}: the direction has changed")
+        return self.pipe.move()
+
+    def _say(self, sentence: str) -> None:
+        if sentence != self.said:
+            log.warning("%s", sentence)
+            self.said = sentence
+
+    def _recovered(self) -> None:
+        if self.said:
+            log.info("stream %s: relaying again", self.stream.name)
+        self.said, self.backoff = "", RETRY_SECONDS[0]
+
+
+def run(streams: Sequence[Stream], stop: threading.Event) -> None:
+    """Relay until `stop` is set; the batch in hand is finished first."""
+    lanes = [Lane(stream) for stream in streams]
+    pause = BUSY_POLL_SECONDS
+    try:
+        while not stop.is_set():
+            if any([lane.step().keys for lane in lanes]):  # noqa: C419 - every lane takes its step
+                pause = BUSY_POLL_SECONDS
+                continue
+            stop.wait(pause)
+            pause = min(pause * 2, IDLE_POLL_SECONDS)
+    finally:
+        for lane in lanes:
+            lane.close()
+
+
+def drain(stream: Stream, progress: Callable[[int, int], None] = lambda done, waiting: None) -> Moved:
+    """Relay until nothing waits; returns what this call moved itself (another relay may have helped).
+
+    Raises Held when an operator or the brake stopped the stream, RelayStalled when nothing moves for a minute.
+    """
+    lane, keys, parked = Lane(stream), 0, 0
+    idle = threading.Event()
+    waiting, since = -1, time.monotonic()
+    try:
+        while True:
+            moved = lane.step()
+            keys, parked = keys + moved.keys, parked + moved.parked
+            if moved.keys:
+                progress(keys, -1)
+                since = time.monotonic()
+                continue
+            left = outbox.pending(stream, switch.authority(stream).store).count
+            if not left:
+                return Moved(keys, parked)
+            if left != waiting:
+                waiting, since = left, time.monotonic()
+            _require_progress(lane, since, left)
+            idle.wait(BUSY_POLL_SECONDS)
+    finally:
+        lane.close()
+
+
+def _require_progress(lane: Lane, since: float, left: int) -> None:
+    because = lane.pipe.standing_still() if lane.pipe else ""
+    if because:
+        raise Held(f"stream {lane.stream.name}: {because}")
+    if time.monotonic() - since > STALLED_AFTER_SECONDS:
+        raise RelayStalled(f"stream {lane.stream.name}: {left} keys wait; {lane.said or 'another relay holds them'}")

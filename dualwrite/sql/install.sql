@@ -1,0 +1,277 @@
+-- name: schema
+-- The engine's own tables and shared functions, the same in both stores. Safe to run again.
+CREATE SCHEMA IF NOT EXISTS dualwrite;
+REVOKE ALL ON SCHEMA dualwrite FROM PUBLIC;
+
+CREATE TABLE IF NOT EXISTS dualwrite.store_identity (
+    only_row boolean PRIMARY KEY DEFAULT true CHECK (only_row),
+    store text NOT NULL CHECK (store IN ('screener', 'registry')),
+    identity uuid NOT NULL DEFAULT gen_random_uuid(),
+    peer_identity uuid,
+    installed_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE dualwrite.store_identity IS 'Which store this is, and which other one it was paired with.';
+
+CREATE TABLE IF NOT EXISTS dualwrite.stream_state (
+    stream text PRIMARY KEY,
+    role text NOT NULL CHECK (role IN ('authority', 'mirror', 'fenced', 'detached')),
+    epoch bigint NOT NULL DEFAULT 0,
+    capture boolean NOT NULL DEFAULT false,
+    generation bigint NOT NULL DEFAULT 0,
+    backfilled boolean NOT NULL DEFAULT false,
+    peer_epoch bigint NOT NULL DEFAULT 0,
+    changed_at timestamptz NOT NULL DEFAULT now()
+);
+COMMENT ON TABLE dualwrite.stream_state IS 'What this store is for each stream. The triggers obey it; only the engine changes it.';
+
+CREATE TABLE IF NOT EXISTS dualwrite.outbox (
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    stream text NOT NULL,
+    partition smallint NOT NULL,
+    key text NOT NULL,
+    cause text NOT NULL DEFAULT 'write',
+    noted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    PRIMARY KEY (stream, partition, id)
+) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
+        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000);
+COMMENT ON TABLE dualwrite.outbox IS 'Keys written here and not yet relayed to the other store.';
+
+CREATE TABLE IF NOT EXISTS dualwrite.relay_fence (
+    stream text NOT NULL,
+    partition smallint NOT NULL,
+    epoch bigint NOT NULL DEFAULT 0,
+    holder text,
+    applied bigint NOT NULL DEFAULT 0,
+    applied_at timestamptz,
+    PRIMARY KEY (stream, partition)
+) WITH (fillfactor = 50);
+COMMENT ON TABLE dualwrite.relay_fence IS 'Who may apply to this store as a mirror: only the relay whose epoch stands here.';
+
+CREATE TABLE IF NOT EXISTS dualwrite.installation (
+    stream text PRIMARY KEY,
+    version integer NOT NULL,
+    fingerprint text NOT NULL,
+    installed_at timestamptz NOT NULL DEFAULT now(),
+    installed_by text NOT NULL DEFAULT session_user
+);
+COMMENT ON TABLE dualwrite.installation IS 'What was installed for each stream, to notice when it is changed.';
+
+CREATE TABLE IF NOT EXISTS dualwrite.audit (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    actor text NOT NULL,
+    role_name text NOT NULL DEFAULT session_user,
+    verb text NOT NULL,
+    stream text,
+    reason text NOT NULL DEFAULT '',
+    before jsonb,
+    after jsonb,
+    evidence jsonb
+);
+COMMENT ON TABLE dualwrite.audit IS 'Who changed what and why. Rows are only ever added.';
+
+CREATE OR REPLACE FUNCTION dualwrite.audit_is_append_only_v1() RETURNS trigger LANGUAGE plpgsql AS $body$
+BEGIN
+    RAISE EXCEPTION 'dualwrite.audit is append-only' USING ERRCODE = 'DW003';
+END $body$;
+CREATE OR REPLACE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE OR TRUNCATE ON dualwrite.audit
+    FOR EACH STATEMENT EXECUTE FUNCTION dualwrite.audit_is_append_only_v1();
+ALTER TABLE dualwrite.audit ENABLE ALWAYS TRIGGER audit_is_append_only;
+
+-- Before each statement on a streamed table: who may write it now?
+CREATE OR REPLACE FUNCTION dualwrite.guard_v1() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    streamed constant text := TG_ARGV[0];
+    marker constant text := current_setting('dualwrite.relay', true);
+    held record;
+BEGIN
+    -- The relay has locked the state row itself, and names stream and epoch. Anyone can set the marker, so it counts
+    -- only from a role that has rights in this schema, only on a mirror, only for this stream and epoch.
+    IF marker LIKE streamed || ':%' AND has_table_privilege(session_user, 'dualwrite.relay_fence', 'UPDATE') THEN
+        PERFORM FROM dualwrite.stream_state s
+         WHERE s.stream = streamed AND s.role = 'mirror' AND marker = s.stream || ':' || s.epoch;
+        IF FOUND THEN
+            RETURN NULL;
+        END IF;
+    END IF;
+
+    -- 1. Lock first. A switch takes this lock exclusively, so from here to commit the role cannot change.
+    PERFORM pg_advisory_xact_lock_shared(25719, hashtext(streamed));
+    -- 2. Only then read, in a statement of its own: its snapshot is newer than the lock. Under REPEATABLE READ the
+    --    snapshot is older, so lock the row: if it changed since, the server raises a serialization error.
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+        SELECT s.role INTO held FROM dualwrite.stream_state s WHERE s.stream = streamed FOR SHARE;
+    ELSE
+        SELECT s.role INTO held FROM dualwrite.stream_state s WHERE s.stream = streamed;
+    END IF;
+
+    IF held.role = 'authority' THEN
+        RETURN NULL;
+    ELSIF held.role IS NULL THEN
+        RAISE EXCEPTION 'stream %: it is not known which store takes its writes', streamed
+            USING ERRCODE = 'DW002', HINT = 'Run "manage.py dualwrite status" and "dualwrite install".';
+    ELSIF held.role = 'fenced' THEN
+        RAISE EXCEPTION 'stream %: a switch between the stores is under way, no write is taken now', streamed
+            USING ERRCODE = 'DW001', HINT = 'Try again in a moment.';
+    END IF;
+    RAISE EXCEPTION 'stream %: the % store takes its writes, this one (%) does not', streamed,
+        CASE TG_ARGV[1] WHEN 'screener' THEN 'registry' ELSE 'screener' END, TG_ARGV[1]
+        USING ERRCODE = 'DW001', DETAIL = format('Role of this store: %s.', held.role);
+END $body$;
+
+-- name: grants
+-- What the engine's role needs. The old application's roles get nothing here.
+GRANT USAGE ON SCHEMA dualwrite TO {role};
+GRANT SELECT ON ALL TABLES IN SCHEMA dualwrite TO {role};
+GRANT UPDATE ON dualwrite.stream_state, dualwrite.relay_fence TO {role};
+GRANT UPDATE (peer_identity) ON dualwrite.store_identity TO {role};
+GRANT INSERT, DELETE ON dualwrite.outbox TO {role};
+GRANT INSERT ON dualwrite.audit TO {role};
+
+-- name: identity
+-- Which store this is; the identity is drawn once.
+INSERT INTO dualwrite.store_identity (store) VALUES ({store}) ON CONFLICT DO NOTHING;
+
+-- name: stream
+-- Rows, functions and triggers of one stream on its table.
+INSERT INTO dualwrite.stream_state (stream, role) VALUES ({stream}, {role}) ON CONFLICT DO NOTHING;
+INSERT INTO dualwrite.relay_fence (stream, partition)
+    SELECT {stream}, p FROM generate_series(0, 15) AS p ON CONFLICT DO NOTHING;
+
+-- After INSERT: note the new keys.
+CREATE OR REPLACE FUNCTION dualwrite.{insert_function}() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+    INSERT INTO dualwrite.outbox (stream, partition, key)
+    SELECT {stream}, (hashtextextended(noted.key, 0) & 15)::smallint, noted.key
+      FROM (SELECT {key} AS key FROM written AS t) AS noted
+     WHERE EXISTS (SELECT FROM dualwrite.stream_state s
+                    WHERE s.stream = {stream} AND s.role = 'authority' AND s.capture);
+    RETURN NULL;
+END $body$;
+
+-- After UPDATE: note old and new keys, each once.
+CREATE OR REPLACE FUNCTION dualwrite.{update_function}() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+    INSERT INTO dualwrite.outbox (stream, partition, key)
+    SELECT {stream}, (hashtextextended(noted.key, 0) & 15)::smallint, noted.key
+      FROM (SELECT {key} AS key
+              FROM (SELECT {key_columns} FROM written UNION SELECT {key_columns} FROM removed) AS t) AS noted
+     WHERE EXISTS (SELECT FROM dualwrite.stream_state s
+                    WHERE s.stream = {stream} AND s.role = 'authority' AND s.capture);
+    RETURN NULL;
+END $body$;
+
+-- After DELETE: note the keys that went.
+CREATE OR REPLACE FUNCTION dualwrite.{delete_function}() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+    INSERT INTO dualwrite.outbox (stream, partition, key)
+    SELECT {stream}, (hashtextextended(noted.key, 0) & 15)::smallint, noted.key
+      FROM (SELECT {key} AS key FROM removed AS t) AS noted
+     WHERE EXISTS (SELECT FROM dualwrite.stream_state s
+                    WHERE s.stream = {stream} AND s.role = 'authority' AND s.capture);
+    RETURN NULL;
+END $body$;
+
+-- Before TRUNCATE: note every key while the table still has them. The table is locked already, so nothing is missed,
+-- except under an old snapshot, which does not show rows committed since: refused.
+CREATE OR REPLACE FUNCTION dualwrite.{truncate_function}() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+BEGIN
+    IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
+        RAISE EXCEPTION 'TRUNCATE of %: only under READ COMMITTED, as an older snapshot does not see every row', TG_RELID::regclass
+            USING ERRCODE = 'DW004';
+    END IF;
+    INSERT INTO dualwrite.outbox (stream, partition, key)
+    SELECT {stream}, (hashtextextended(noted.key, 0) & 15)::smallint, noted.key
+      FROM (SELECT {key} AS key FROM {table} AS t) AS noted
+     WHERE EXISTS (SELECT FROM dualwrite.stream_state s
+                    WHERE s.stream = {stream} AND s.role = 'authority' AND s.capture);
+    RETURN NULL;
+END $body$;
+
+-- Triggers of one event fire in the order of their names: guard (a) before capture (b).
+CREATE OR REPLACE TRIGGER dualwrite_a_guard BEFORE INSERT OR UPDATE OR DELETE ON {table}
+    FOR EACH STATEMENT EXECUTE FUNCTION dualwrite.guard_v1({stream}, {store});
+CREATE OR REPLACE TRIGGER dualwrite_a_guard_truncate BEFORE TRUNCATE ON {table}
+    FOR EACH STATEMENT EXECUTE FUNCTION dualwrite.guard_v1({stream}, {store});
+CREATE OR REPLACE TRIGGER dualwrite_b_truncate BEFORE TRUNCATE ON {table}
+    FOR EACH STATEMENT EXECUTE FUNCTION dualwrite.{truncate_function}();
+CREATE OR REPLACE TRIGGER dualwrite_b_insert AFTER INSERT ON {table} REFERENCING NEW TABLE AS written
+    FOR EACH STATEMENT EXECUTE FUNCTION dualwrite.{insert_function}();
+CREATE OR REPLACE TRIGGER dualwrite_b_update AFTER UPDATE ON {table}
+    REFERENCING OLD TABLE AS removed NEW TABLE AS written
+    FOR EACH STATEMENT EXECUTE FUNCTION dualwrite.{update_function}();
+CREATE OR REPLACE TRIGGER dualwrite_b_delete AFTER DELETE ON {table} REFERENCING OLD TABLE AS removed
+    FOR EACH STATEMENT EXECUTE FUNCTION dualwrite.{delete_function}();
+
+-- Also for sessions in replica mode.
+ALTER TABLE {table}
+    ENABLE ALWAYS TRIGGER dualwrite_a_guard, ENABLE ALWAYS TRIGGER dualwrite_a_guard_truncate,
+    ENABLE ALWAYS TRIGGER dualwrite_b_truncate, ENABLE ALWAYS TRIGGER dualwrite_b_insert,
+    ENABLE ALWAYS TRIGGER dualwrite_b_update, ENABLE ALWAYS TRIGGER dualwrite_b_delete;
+
+REVOKE ALL ON ALL FUNCTIONS IN SCHEMA dualwrite FROM PUBLIC;
+
+-- name: record
+-- Remember what stands in the catalogue now, to notice a change.
+INSERT INTO dualwrite.installation (stream, version, fingerprint)
+SELECT {stream}, {version}, fingerprint FROM ({fingerprint}) AS live
+    ON CONFLICT (stream) DO UPDATE SET version = excluded.version, fingerprint = excluded.fingerprint,
+        installed_at = now(), installed_by = session_user;
+
+-- name: fingerprint
+-- One text over the table's columns, its triggers and their functions as the catalogue has them now.
+SELECT md5(string_agg(part, E'\n' ORDER BY part)) AS fingerprint FROM (
+    SELECT format('column %s %s %s %s %s', a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated)
+      FROM pg_attribute a WHERE a.attrelid = to_regclass({table_name}) AND a.attnum > 0 AND NOT a.attisdropped
+    UNION ALL
+    SELECT format('trigger %s %s %s', pg_get_triggerdef(g.oid), g.tgenabled, md5(pg_get_functiondef(g.tgfoid)))
+      FROM pg_trigger g WHERE g.tgrelid = to_regclass({table_name}) AND g.tgname LIKE 'dualwrite\_%'
+) AS parts (part)
+
+-- name: problems
+-- What of the installation of one stream is not as it should be; no row means capture can be relied on.
+WITH expected (name) AS (VALUES ('dualwrite_a_guard'), ('dualwrite_a_guard_truncate'), ('dualwrite_b_truncate'),
+                                ('dualwrite_b_insert'), ('dualwrite_b_update'), ('dualwrite_b_delete')),
+found AS (SELECT g.tgname AS name, g.tgenabled FROM pg_trigger g WHERE g.tgrelid = to_regclass({table_name})),
+installed AS (SELECT version, fingerprint FROM dualwrite.installation WHERE stream = {stream})
+SELECT 'table ' || {table_name} || ' does not exist' WHERE to_regclass({table_name}) IS NULL
+UNION ALL
+SELECT 'trigger ' || e.name || ' is missing' FROM expected e LEFT JOIN found f USING (name) WHERE f.name IS NULL
+UNION ALL
+SELECT 'trigger ' || f.name || ' is not enabled for every session' FROM expected e JOIN found f USING (name) WHERE f.tgenabled <> 'A'
+UNION ALL
+SELECT 'nothing is recorded as installed' WHERE NOT EXISTS (SELECT FROM installed)
+UNION ALL
+SELECT format('version %s is installed, this program needs %s', i.version, {version}) FROM installed i WHERE i.version <> {version}
+UNION ALL
+SELECT 'the table, a trigger or a function was changed since it was installed'
+  FROM installed i, ({fingerprint}) AS live WHERE i.fingerprint IS DISTINCT FROM live.fingerprint
+
+-- name: installed
+-- Whether the engine's schema is there.
+SELECT to_regclass('dualwrite.stream_state') IS NOT NULL
+
+-- name: uninstall_stream
+-- Take the triggers of one stream off its table.
+DROP TRIGGER IF EXISTS dualwrite_a_guard ON {table};
+DROP TRIGGER IF EXISTS dualwrite_a_guard_truncate ON {table};
+DROP TRIGGER IF EXISTS dualwrite_b_truncate ON {table};
+DROP TRIGGER IF EXISTS dualwrite_b_insert ON {table};
+DROP TRIGGER IF EXISTS dualwrite_b_update ON {table};
+DROP TRIGGER IF EXISTS dualwrite_b_delete ON {table};
+
+-- name: uninstall_stream_functions
+-- Drop the capture functions of one stream.
+DROP FUNCTION IF EXISTS dualwrite.{insert_function}(), dualwrite.{update_function}(), dualwrite.{delete_function}(),
+    dualwrite.{truncate_function}();
+
+-- name: uninstall_shared
+-- Drop what all streams share. The audit stays: it is never purged by this program.
+DROP TABLE IF EXISTS dualwrite.outbox, dualwrite.stream_state, dualwrite.relay_fence, dualwrite.installation,
+    dualwrite.store_identity;
+DROP FUNCTION IF EXISTS dualwrite.guard_v1();

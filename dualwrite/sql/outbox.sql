@@ -1,0 +1,54 @@
+-- name: pending
+-- Keys waiting, counted up to a limit, and the age in seconds of the oldest note of any partition.
+SELECT (SELECT count(*) FROM (SELECT FROM dualwrite.outbox WHERE stream = %(stream)s LIMIT %(limit)s) AS counted),
+       (SELECT extract(epoch FROM clock_timestamp() - min(first.noted_at))::float8
+          FROM generate_series(0, 15) AS p (partition)
+         CROSS JOIN LATERAL (SELECT o.noted_at FROM dualwrite.outbox o
+                              WHERE o.stream = %(stream)s AND o.partition = p.partition::smallint
+                              ORDER BY o.id LIMIT 1) AS first)
+
+-- name: estimate
+-- How many rows the whole outbox holds by the server's statistics.
+SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'dualwrite.outbox'::regclass
+
+-- name: pending_of
+-- Which of these keys are waiting.
+SELECT DISTINCT key FROM dualwrite.outbox
+ WHERE stream = %(stream)s AND partition = ANY (SELECT (hashtextextended(k, 0) & 15)::smallint FROM unnest(%(keys)s::text[]) AS k)
+   AND key = ANY (%(keys)s::text[])
+
+-- name: note
+-- Note keys that somebody named.
+INSERT INTO dualwrite.outbox (stream, partition, key, cause)
+SELECT %(stream)s, (hashtextextended(k, 0) & 15)::smallint, k, %(cause)s FROM unnest(%(keys)s::text[]) AS k
+
+-- name: note_blocks
+-- Note the keys of a range of the table's blocks. A row that moves out of the range meanwhile is written, so captured.
+INSERT INTO dualwrite.outbox (stream, partition, key, cause)
+SELECT {stream}, (hashtextextended(noted.key, 0) & 15)::smallint, noted.key, 'backfill'
+  FROM (SELECT {key} AS key FROM {table} AS t
+         WHERE t.ctid >= {low}::tid AND t.ctid < {high}::tid AND {is_record}) AS noted
+
+-- name: blocks
+-- Size of the table in blocks of its server.
+SELECT pg_relation_size({table_name}::regclass) / current_setting('block_size')::bigint
+
+-- name: foreign_table
+-- Room for the keys that the other store has.
+CREATE TEMP TABLE foreign_keys (key text NOT NULL)
+
+-- name: foreign_copy_out
+-- Every key the other store has.
+COPY (SELECT {key} FROM {table} AS t WHERE {is_record}) TO STDOUT
+
+-- name: foreign_copy_in
+-- Take them over.
+COPY foreign_keys (key) FROM STDIN
+
+-- name: note_foreign
+-- Note those of the other store's keys that have no record here. A key that gets or loses its record meanwhile is
+-- written, so captured.
+INSERT INTO dualwrite.outbox (stream, partition, key, cause)
+SELECT {stream}, (hashtextextended(r.key, 0) & 15)::smallint, r.key, 'backfill'
+  FROM (SELECT f.key, {key_parts} FROM foreign_keys f) AS r
+ WHERE NOT EXISTS (SELECT FROM {table} AS t WHERE {match} AND {is_record})

@@ -1,0 +1,136 @@
+-- name: batch_table
+-- On the authority: the notes of one batch, with their keys taken apart. Lives as long as the connection.
+CREATE TEMP TABLE {batch} (id bigint NOT NULL, partition smallint NOT NULL, key text NOT NULL, ordinal bigint NOT NULL, {key_definitions})
+
+-- name: take
+-- Fill the batch: the oldest notes of each partition, in the order in which the partitions are given. Equal keys get
+-- the same ordinal, counted from 1.
+INSERT INTO {batch}
+SELECT taken.id, taken.partition, taken.key, dense_rank() OVER (ORDER BY taken.key), {key_parts}
+  FROM (SELECT o.id, o.partition, o.key
+          FROM unnest({partitions}::smallint[]) WITH ORDINALITY AS p (partition, turn)
+         CROSS JOIN LATERAL (SELECT n.id, n.partition, n.key FROM dualwrite.outbox n
+                              WHERE n.stream = {stream} AND n.partition = p.partition ORDER BY n.id LIMIT {size}) AS o
+         LIMIT {size}) AS taken
+
+-- name: keys
+-- How many different keys the batch has.
+SELECT coalesce(max(ordinal), 0) FROM {batch}
+
+-- name: forget_batch
+-- Empty it for the next one.
+TRUNCATE {batch}
+
+-- name: read
+-- The current records of the batch's keys from ordinal to ordinal, or their absence. A statement of its own after
+-- `take`, so that its snapshot is later than that of the notes.
+COPY (SELECT r.key, {key_names}, t.ctid IS NOT NULL, {record}
+        FROM (SELECT DISTINCT b.key, {batch_key_names} FROM {batch} b
+               WHERE b.ordinal BETWEEN {low} AND {high} AND {no_null_key}) AS r
+        LEFT JOIN {table} AS t ON {match} AND {is_record}) TO STDOUT
+
+-- name: keyless
+-- Keys with a NULL part: no row of the mirror can be found by them.
+SELECT DISTINCT b.key FROM {batch} b WHERE NOT ({no_null_key})
+
+-- name: rows_of
+-- The authority's rows of one key, for people. By the key's expression, since a NULL part matches no index.
+SELECT coalesce(jsonb_agg(to_jsonb(t)), '[]') FROM {table} AS t WHERE {key} = {wanted}
+
+-- name: done
+-- Delete exactly the notes of this batch: a newer note of the same key has another id and stays.
+DELETE FROM dualwrite.outbox o USING {batch} b WHERE o.stream = {stream} AND o.partition = b.partition AND o.id = b.id
+
+-- name: staged_table
+-- On the mirror: the records of one batch. Emptied by every commit.
+CREATE TEMP TABLE {staged} (key text NOT NULL, {key_definitions}, present boolean NOT NULL, {definitions}) ON COMMIT DELETE ROWS
+
+-- name: acquire
+-- Take the fences of these partitions: whoever held an older epoch is refused from now on.
+UPDATE dualwrite.relay_fence SET epoch = epoch + 1, holder = %(holder)s
+ WHERE stream = %(stream)s AND partition = ANY (%(partitions)s)
+RETURNING partition, epoch
+
+-- name: fences
+-- Lock the fences of these partitions until the transaction ends.
+SELECT partition, epoch FROM dualwrite.relay_fence
+ WHERE stream = %(stream)s AND partition = ANY (%(partitions)s) ORDER BY partition FOR UPDATE
+
+-- name: mirror_state
+-- Lock the role until the transaction ends.
+SELECT role, epoch FROM dualwrite.stream_state WHERE stream = %(stream)s FOR SHARE
+
+-- name: mark
+-- Let this transaction through the guard, for this stream and epoch only.
+SELECT set_config('dualwrite.relay', %(marker)s, true)
+
+-- name: stage
+-- Take the records over as the raw bytes the authority sent.
+COPY {staged} (key, {key_names}, present, {field_names}) FROM STDIN
+
+-- name: take_out_duplicates
+-- Keys that several rows of the authority have: which of them should it be?
+DELETE FROM {staged} s USING (SELECT key FROM {staged} GROUP BY key HAVING count(*) > 1) AS d
+ WHERE s.key = d.key RETURNING s.key
+
+-- name: would_delete
+-- Rows of the mirror that this batch deletes.
+SELECT count(*) FROM {staged} AS r JOIN {table} AS t ON {match} WHERE NOT r.present AND {is_record}
+
+-- name: mirror_rows
+-- How many rows the mirror has, by statistics where it is large.
+SELECT CASE WHEN c.reltuples >= 100000 THEN c.reltuples::bigint ELSE (SELECT count(*) FROM {table}) END
+  FROM pg_class c WHERE c.oid = {table_name}::regclass
+
+-- name: merge
+-- Make the mirror equal to the staged records; rows that are equal already are not touched.
+MERGE INTO {table} AS t USING {staged} AS r ON {match}
+ WHEN MATCHED AND NOT r.present AND {is_record} THEN DELETE
+ WHEN MATCHED AND r.present AND ({differs}) THEN UPDATE SET {assignments}
+ WHEN NOT MATCHED AND r.present THEN INSERT ({columns}) VALUES ({values})
+
+-- name: applied
+-- Count what was applied, once a batch.
+UPDATE dualwrite.relay_fence SET applied = applied + %(keys)s, applied_at = clock_timestamp()
+ WHERE stream = %(stream)s AND partition = %(partition)s
+
+-- name: try_partition
+-- Keep other relays off this partition as long as this connection lives. For order, not for safety.
+SELECT pg_try_advisory_lock(25720, hashtext(%(name)s))
+
+-- name: control
+-- What operators, or the brake, say about relaying.
+SELECT paused, held_because, brake_lifted, brake_spent FROM dualwrite_stream WHERE stream = %(stream)s
+
+-- name: spend
+-- Account for deletes before they happen; no row means that they exceed what is allowed.
+UPDATE dualwrite_stream SET brake_spent = brake_spent + %(deletes)s
+ WHERE stream = %(stream)s AND (brake_lifted OR brake_spent + %(deletes)s <= %(allowed)s)
+
+-- name: hold
+-- Stop relaying until an operator confirms.
+UPDATE dualwrite_stream SET held_because = %(because)s, changed_at = now() WHERE stream = %(stream)s AND held_because = ''
+
+-- name: release_brake
+-- The outbox was empty: deletes are counted anew and a confirmation has been used up.
+UPDATE dualwrite_stream SET brake_spent = 0, brake_lifted = false
+ WHERE stream = %(stream)s AND (brake_spent > 0 OR brake_lifted)
+
+-- name: park
+-- Set a key aside with its error, or note that it failed again.
+INSERT INTO dualwrite_parked (stream, key, error, record, attempts)
+VALUES (%(stream)s, %(key)s, %(error)s, %(record)s, 1)
+    ON CONFLICT (stream, key) DO UPDATE SET error = excluded.error, record = excluded.record,
+        attempts = dualwrite_parked.attempts + 1, last_parked_at = now()
+
+-- name: parked_keys
+-- All keys of a stream that are set aside.
+SELECT key FROM dualwrite_parked WHERE stream = %(stream)s
+
+-- name: keys_among
+-- Which of these keys the batch has.
+SELECT DISTINCT b.key FROM {batch} b WHERE b.key = ANY ({wanted}::text[])
+
+-- name: unpark
+-- These have been applied after all.
+DELETE FROM dualwrite_parked WHERE stream = %(stream)s AND key = ANY (%(keys)s)

@@ -1,0 +1,84 @@
+"""Connections to the stores. Django's own for short statements, dedicated ones where a session must survive.
+
+Whatever the driver reports when a server is away becomes StoreUnreachable naming the store, never its password.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, TypeAlias
+
+import psycopg
+from django.db import InterfaceError, OperationalError, connections
+from django.db.backends.utils import CursorWrapper
+
+from dualwrite.exceptions import StoreUnreachable
+from dualwrite.stages import Store
+
+Session: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
+CONNECT_TIMEOUT_SECONDS = 5
+#: Values travel as text between the stores, so both sides must write and read it alike.
+SESSION = "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 -c bytea_output=hex"
+
+
+@contextmanager
+def cursor(store: Store) -> Iterator[CursorWrapper]:
+    """A cursor of Django's connection to the store, in autocommit unless the caller opened a transaction."""
+    with reaching(store), connections[store.alias].cursor() as found:
+        yield found
+
+
+@contextmanager
+def reaching(store: Store) -> Iterator[None]:
+    """Turn the driver's word that a server is away into StoreUnreachable."""
+    try:
+        yield
+    except (psycopg.OperationalError, OperationalError, InterfaceError) as exc:
+        # A cancelled statement, a lock timeout or a deadlock is an OperationalError too, but the server did answer.
+        if _answered(exc):
+            raise
+        raise StoreUnreachable(f"{describe(store)}: {_first_line(exc)}") from exc
+
+
+def dedicated(store: Store, purpose: str, *, owner: bool = False) -> Session:
+    """An unpooled connection in autocommit mode, for locks and sessions that outlive a transaction.
+
+    With `owner`, under the account that may change the schema, where one is configured. The caller closes it. The server ends it when its client vanishes (keepalives), so that locks of a dead process
+    do not stay.
+    """
+    alias = store.owner_alias if owner and store.owner_alias in connections else store.alias
+    settings = connections[alias].get_connection_params()
+    if owner:
+        # A migrated test database is known to Django's main alias only.
+        settings["dbname"] = connections[store.alias].settings_dict["NAME"]
+    options = {k: v for k, v in settings.items() if k in ("dbname", "user", "password", "host", "port")}
+    with reaching(store):
+        return psycopg.connect(
+            **options,
+            options=f"{settings.get('options', '')} {SESSION}",
+            autocommit=True,
+            application_name=f"dualwrite {purpose}"[:63],
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            keepalives=1,
+            keepalives_idle=5,
+            keepalives_interval=2,
+            keepalives_count=3,
+            client_encoding="utf-8",
+        )
+
+
+def describe(store: Store) -> str:
+    """Name, host and database of a store, fit to be shown."""
+    settings = connections[store.alias].settings_dict
+    return f"{store} ({settings.get('HOST') or 'local socket'}:{settings.get('PORT') or 5432}/{settings.get('NAME')})"
+
+
+def _answered(exc: BaseException) -> bool:
+    cause = exc if isinstance(exc, psycopg.Error) else exc.__cause__
+    state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
+    # Classes 08 (connection), 57P (shutdown) and 53 (out of resources) mean that the server is not to be had.
+    return state is not None and state[:2] not in ("08", "53") and state[:3] != "57P"
+
+
+def _first_line(exc: BaseException) -> str:
+    lines = str(exc).strip().splitlines()
+    return lines[0] if lines else type(exc).__name__

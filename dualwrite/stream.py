@@ -1,0 +1,102 @@
+"""What a stream is: two tables, one canonical record, and how each table reads and writes it.
+
+A stream is declared once, in the `streams.py` of the application that owns the tables, and registered by `declare`.
+Expressions are SQL of PostgreSQL over one row: `t` is a row of the store's table, `r` a canonical record. They come
+from code only, never from a user.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from django.utils.module_loading import autodiscover_modules
+
+from dualwrite.exceptions import InvalidStream, UnknownName
+from dualwrite.stages import Store
+
+
+@dataclass(frozen=True)
+class Field:
+    """A field of the canonical record and the PostgreSQL type in which it travels, e.g. numeric(12,6)."""
+
+    name: str
+    type: str = "text"
+
+
+@dataclass(frozen=True)
+class Side:
+    """How one store holds the records of a stream.
+
+    reads: canonical field → expression over `t`; covers the key and every field.
+    writes: column → expression over `r`; the columns of `match` use key fields only.
+    match: columns that identify a row of a key, compared for equality with their `writes` expression, so that the
+        store's own index serves.
+    where: which rows count as records; a row outside it is, for the stream, absent.
+    model: Django's "app_label.ModelName" of the table, for the router.
+    """
+
+    schema: str
+    table: str
+    reads: Mapping[str, str]
+    writes: Mapping[str, str]
+    match: tuple[str, ...]
+    model: str
+    where: str = "true"
+
+
+@dataclass(frozen=True)
+class Stream:
+    """A table pair moved together. `key` and `fields` are the canonical record, `sides` its two forms."""
+
+    name: str
+    key: tuple[Field, ...]
+    fields: tuple[Field, ...]
+    sides: Mapping[Store, Side]
+    title: str = field(default="")
+
+    def __post_init__(self) -> None:
+        for store in Store:
+            self._check(store)
+
+    def _check(self, store: Store) -> None:
+        side = self.sides.get(store)
+        if side is None:
+            raise InvalidStream(f"{self.name} has no side for the {store} store")
+        missing = [f.name for f in (*self.key, *self.fields) if f.name not in side.reads]
+        if missing:
+            raise InvalidStream(f"{self.name}, {store}: `reads` lacks {', '.join(missing)}")
+        unwritten = [column for column in side.match if column not in side.writes]
+        if unwritten or not side.match:
+            raise InvalidStream(f"{self.name}, {store}: `match` needs columns of `writes`, not {unwritten}")
+
+    def side(self, store: Store) -> Side:
+        """The stream's form in that store."""
+        return self.sides[store]
+
+
+_streams: dict[str, Stream] = {}
+
+
+def declare(stream: Stream) -> Stream:
+    """Register a stream; raises InvalidStream when another one has its name."""
+    if _streams.get(stream.name, stream) != stream:
+        raise InvalidStream(f"two streams are called {stream.name}")
+    _streams[stream.name] = stream
+    return stream
+
+
+def discover() -> None:
+    """Import the `streams` module of every installed application."""
+    autodiscover_modules("streams")
+
+
+def all_streams() -> tuple[Stream, ...]:
+    """Every declared stream, by name."""
+    return tuple(_streams[name] for name in sorted(_streams))
+
+
+def stream_named(name: str) -> Stream:
+    """The stream of that name; raises UnknownName listing the valid ones."""
+    try:
+        return _streams[name]
+    except KeyError as exc:
+        raise UnknownName("stream", name, _streams) from exc

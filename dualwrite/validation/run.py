@@ -1,0 +1,104 @@
+"""One validation run of one stream: its row, its steps, its status."""
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+
+from django.utils import timezone
+
+from dualwrite import runs, switch
+from dualwrite.exceptions import UnknownName
+from dualwrite.models import ValidationRun, ValidationStatus
+from dualwrite.stages import Store
+from dualwrite.stream import Stream
+from dualwrite.validation import compare
+from dualwrite.validation.recheck import Kind, Verdict, recheck
+
+LEVELS = ("strict",)
+KEPT_DIFFERENCES = 100
+CHUNK = 500
+
+
+def validate(
+    stream: Stream, level: str = "strict", progress: Callable[[str], None] = lambda sentence: None
+) -> ValidationRun:
+    """Compare both stores of the stream and return the stored run; it has passed only when nothing was found.
+
+    Raises UnknownName for a level, AlreadyRunning, and whatever kept it from being completed (stored as `error`).
+    """
+    if level not in LEVELS:
+        raise UnknownName("level", level, LEVELS)
+    with runs.only_run("validation", stream):
+        _mark_dead(stream)
+        authority = switch.authority(stream)
+        run = ValidationRun.objects.create(
+            stream=stream.name, level=level, authority=authority.store.value, generation=authority.generation
+        )
+        try:
+            _compare(run, stream, authority.store, progress)
+        except BaseException as exc:
+            _close(run, ValidationStatus.ERROR, error=str(exc) or type(exc).__name__)
+            raise
+    return run
+
+
+def _compare(run: ValidationRun, stream: Stream, authority: Store, progress: Callable[[str], None]) -> None:
+    progress(f"{stream.name}: comparing digests")
+    found = compare.digests(stream)
+    run.authority_rows, run.mirror_rows = found[authority].rows, found[authority.peer].rows
+    buckets = compare.differing(found[Store.SCREENER], found[Store.REGISTRY])
+    tally: Counter[Kind] = Counter()
+    if buckets:
+        progress(f"{stream.name}: looking into {len(buckets)} of {compare.BUCKETS} buckets")
+    for verdict in _all_verdicts(stream, authority, compare.candidates(stream, buckets)):
+        tally[verdict.kind] += 1
+        if len(run.differences) < KEPT_DIFFERENCES:
+            run.differences.append(_row(verdict))
+    run.missing_in_mirror, run.extra_in_mirror = tally[Kind.MISSING], tally[Kind.EXTRA]
+    run.field_mismatch, run.unsettled = tally[Kind.MISMATCH], tally[Kind.UNSETTLED]
+    _close(run, *_status(run, tally))
+
+
+def _all_verdicts(stream: Stream, authority: Store, keys: Iterator[str]) -> Iterable[Verdict]:
+    while chunk := list(islice(keys, CHUNK)):
+        yield from recheck(stream, authority, chunk)
+
+
+def _status(run: ValidationRun, tally: Counter[Kind]) -> tuple[ValidationStatus, str]:
+    if not run.authority_rows:
+        return ValidationStatus.ERROR, "the authority has no rows, so nothing could be proven"
+    if tally.total() > tally[Kind.UNSETTLED]:
+        return ValidationStatus.FAILED, ""
+    if tally[Kind.UNSETTLED]:
+        return ValidationStatus.WARNING, "some keys did not come to rest"
+    return ValidationStatus.PASSED, ""
+
+
+def _row(verdict: Verdict) -> dict[str, object]:
+    return {
+        "kind": verdict.kind.value,
+        "key": verdict.key,
+        "authority": verdict.authority,
+        "mirror": verdict.mirror,
+        "history": verdict.history,
+    }
+
+
+def _close(run: ValidationRun, status: ValidationStatus, error: str = "") -> None:
+    run.status, run.error, run.finished_at = status.value, error, timezone.now()
+    fields = ["status", "error", "finished_at", "authority_rows", "mirror_rows", "differences"]
+    counts = ["missing_in_mirror", "extra_in_mirror", "field_mismatch", "unsettled"]
+    run.save(update_fields=[*fields, *counts])
+
+
+def _mark_dead(stream: Stream) -> None:
+    """Runs left by a process that died: this one holds the lock, so they cannot be alive."""
+    ValidationRun.objects.filter(stream=stream.name, status=ValidationStatus.RUNNING).update(
+        status=ValidationStatus.ERROR, error="its process died", finished_at=timezone.now()
+    )
+
+
+def latest(stream: Stream) -> ValidationRun | None:
+    """The last finished or running validation of the stream."""
+    return ValidationRun.objects.filter(stream=stream.name).first()
+

@@ -1,0 +1,1 @@
+"""What runs the project: the launcher for one machine and what its operators need around it."""

@@ -1,0 +1,154 @@
+"""`./run doctor`: what this machine lacks, and what to do about it.
+
+Needs the standard library only and any Python 3.11+, because it must work where nothing could be installed.
+"""
+
+import importlib.util
+import os
+import platform
+import shutil
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from urllib.parse import urlsplit
+
+from ops.local import environment, ports
+from ops.local.credentials import Credentials
+from ops.local.errors import LauncherError
+from ops.local.place import ROOT, Place, checkout
+
+WEB_PORT = 8086
+FREE_BYTES = 2 * 1024**3
+OLDEST_GLIBC = (2, 28)
+MACHINES = ("x86_64", "amd64", "aarch64", "arm64")
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the report; `advice` is shown when `good` is false."""
+
+    good: bool
+    text: str
+    advice: str = ""
+
+    def __str__(self) -> str:
+        return f"✓ {self.text}" if self.good else f"✗ {self.text}: {self.advice}"
+
+
+def main() -> int:
+    """Print every finding. Returns 1 when one is not good, else 0."""
+    findings = list(examine(checkout()))
+    for finding in findings:
+        print(finding)
+    return 0 if all(finding.good for finding in findings) else 1
+
+
+def examine(place: Place) -> Iterator[Finding]:
+    """All findings, from the machine up to the servers."""
+    yield python_version()
+    yield wheels()
+    yield venv_module()
+    yield installed()
+    yield disk()
+    yield web_port(place)
+    yield from servers(place)
+
+
+def python_version() -> Finding:
+    """The interpreter in use."""
+    text = f"Python {platform.python_version()} ({sys.executable})"
+    return Finding(sys.version_info >= (3, 11), text, "install Python 3.11 or newer")
+
+
+def wheels() -> Finding:
+    """Whether the packages with the database servers exist for this platform."""
+    system, machine = platform.system(), platform.machine().lower()
+    library, version = platform.libc_ver()
+    known = machine in MACHINES and system in ("Linux", "Darwin")
+    if system == "Linux":
+        numbers = tuple(int(part) for part in version.split(".")[:2] if part.isdigit())
+        known = known and library == "glibc" and numbers >= OLDEST_GLIBC
+    advice = "the embedded servers need glibc 2.28+ or macOS 11+ on x86_64 or arm64; use your own instead"
+    return Finding(known, f"platform {system} {machine} {library} {version}".rstrip(), advice)
+
+
+def venv_module() -> Finding:
+    """Whether virtual environments can be made."""
+    found = importlib.util.find_spec("venv") is not None and importlib.util.find_spec("ensurepip") is not None
+    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
+    return Finding(found, "venv and ensurepip", f"on Debian or Ubuntu: apt-get install python{version}-venv")
+
+
+def installed() -> Finding:
+    """Whether `.venv` was completely installed."""
+    complete = (ROOT / ".venv" / "installed.json").exists() and not (ROOT / ".venv" / "unfinished").exists()
+    return Finding(complete, "packages in .venv", "any other ./run command installs them")
+
+
+def disk() -> Finding:
+    """Free space where the data is kept."""
+    free = shutil.disk_usage(ROOT).free
+    return Finding(free > FREE_BYTES, f"{free / 1024**3:.1f} GB free for {ROOT}", "2 GB are needed")
+
+
+def web_port(place: Place) -> Finding:
+    """Whether the web server can listen, or is ours already."""
+    ours = place.pid("web").exists()
+    good = ours or ports.is_free(WEB_PORT)
+    advice = "another program listens there; stop it or use ./run --port N"
+    return Finding(good, f"port {WEB_PORT} {'serves this checkout' if ours else 'on 127.0.0.1'}", advice)
+
+
+def servers(place: Place) -> Iterator[Finding]:
+    """Whether the servers that would be used can be reached, or will be started."""
+    try:
+        needed, credentials = environment.plan(os.environ), Credentials.read(place.credentials)
+    except LauncherError as exc:
+        yield Finding(good=False, text="settings", advice=str(exc))
+        return
+    for name, embedded in (
+        ("DATABASE_URL", needed.postgres),
+        ("SCREENER_DATABASE_URL", needed.postgres),
+        ("REDIS_URL", needed.valkey),
+    ):
+        if embedded:
+            yield embedded_server(name, credentials)
+        else:
+            yield named_server(name, os.environ[name])
+
+
+def embedded_server(name: str, credentials: Credentials | None) -> Finding:
+    """One of our own servers: running, or to be started."""
+    running = credentials is not None and reaches(credentials.values[name])
+    return Finding(
+        good=True,
+        text=f"{name}: embedded server, {'running' if running else 'not running, starts on demand'}",
+    )
+
+
+def named_server(name: str, address: str) -> Finding:
+    """A server that the environment names."""
+    where = urlsplit(address)
+    text = f"{name}: {where.hostname or 'localhost'}:{where.port or default_port(where.scheme)}"
+    return Finding(reaches(address), text, f"nothing answers there; start it or correct {name}")
+
+
+def reaches(address: str) -> bool:
+    """Whether something accepts connections at the host and port of `address`."""
+    where = urlsplit(address)
+    try:
+        target = (where.hostname or "localhost", where.port or default_port(where.scheme))
+        socket.create_connection(target, timeout=3).close()
+    except OSError:
+        return False
+    return True
+
+
+def default_port(scheme: str) -> int:
+    """The port that an address without one means."""
+    return 6379 if scheme.startswith(("redis", "valkey")) else 5432
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,96 @@
+"""Makes a store's instruments and memberships say what was decided; nothing is deleted, no blank overwrites."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from operator import attrgetter
+from typing import Any
+
+from django.db.models import Model
+
+from registry.importing.database import BATCH, SCREENER, chunks
+from registry.importing.members import Member, Values, merged
+from registry.models import IndexMembership, Instrument
+from registry.screener.models import ScreenerIndexMembership, ScreenerInstrument
+
+Identity = tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """One table: the columns that tell its rows apart, the first of which finds them, and those of its values."""
+
+    model: type[Model]
+    identity: tuple[str, ...]
+    values: tuple[str, ...]
+
+    def write(self, alias: str, wanted: Mapping[Identity, Values]) -> set[Identity]:
+        """Create or change rows so that each wanted identity has its values; the identities that were not so."""
+        stored = self._stored(alias, wanted)
+        new = [self._new(identity, values) for identity, values in wanted.items() if identity not in stored]
+        changed = [
+            identity for identity in wanted.keys() & stored.keys() if self._set(stored[identity], wanted)
+        ]
+        manager = self.model._default_manager.using(alias)
+        manager.bulk_create(new, batch_size=BATCH)
+        manager.bulk_update([stored[identity] for identity in changed], self.values, batch_size=BATCH // 4)
+        return (wanted.keys() - stored.keys()) | set(changed)
+
+    def _stored(self, alias: str, wanted: Mapping[Identity, Values]) -> dict[Identity, Model]:
+        found: dict[Identity, Model] = {}
+        for chunk in chunks(identity[0] for identity in wanted):
+            rows = self.model._default_manager.using(alias).filter(**{f"{self.identity[0]}__in": chunk})
+            # Of the old tables' duplicates the oldest row stands for all.
+            for row in rows.order_by("pk"):
+                found.setdefault(self._identity(row), row)
+        return found
+
+    def _identity(self, row: Model) -> Identity:
+        return tuple(attrgetter(*self.identity)(row))
+
+    def _new(self, identity: Identity, values: Values) -> Model:
+        known = {field: values[field] for field in self.values if field in values}
+        return self.model(**dict(zip(self.identity, identity, strict=True)), **known)
+
+    def _set(self, row: Model, wanted: Mapping[Identity, Values]) -> bool:
+        values: dict[str, Any] = {
+            field: value
+            for field, value in wanted[self._identity(row)].items()
+            if field in self.values and getattr(row, field) != value
+        }
+        for field, value in values.items():
+            setattr(row, field, value)
+        return bool(values)
+
+
+_DESCRIPTION = ("name", "isin", "currency", "country")
+_OLD_INSTRUMENTS = Table(ScreenerInstrument, ("symbol", "exchange"), _DESCRIPTION)
+_OLD_MEMBERSHIPS = Table(ScreenerIndexMembership, ("symbol", "exchange", "index_name"), ("sector",))
+_INSTRUMENTS = Table(Instrument, ("instrument_key", "symbol", "exchange"), (*_DESCRIPTION, "figi"))
+_MEMBERSHIPS = Table(IndexMembership, ("instrument_key", "index_id"), ("sector",))
+
+
+def write_members(alias: str, members: Sequence[Member]) -> set[int]:
+    """Write the members into a store; the lines of those that changed something there."""
+    old = alias == SCREENER
+    instruments, memberships = (_OLD_INSTRUMENTS, _OLD_MEMBERSHIPS) if old else (_INSTRUMENTS, _MEMBERSHIPS)
+    of_instrument, of_membership = (_old_instrument, _old_membership) if old else (_instrument, _membership)
+    described = merged((of_instrument(member), member.instrument) for member in members)
+    joined = {of_membership(member): member.membership for member in members}
+    changed = instruments.write(alias, described), memberships.write(alias, joined)
+    return {m.row.line for m in members if of_instrument(m) in changed[0] or of_membership(m) in changed[1]}
+
+
+def _old_instrument(member: Member) -> Identity:
+    return member.symbol, member.exchange
+
+
+def _old_membership(member: Member) -> Identity:
+    return member.symbol, member.exchange, member.index_id
+
+
+def _instrument(member: Member) -> Identity:
+    return member.instrument_key, member.symbol, member.exchange
+
+
+def _membership(member: Member) -> Identity:
+    return member.instrument_key, member.index_id

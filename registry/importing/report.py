@@ -1,0 +1,31 @@
+"""What an import did."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, slots=True)
+class ImportReport:
+    """Counts of the rows of one file; ``read == accepted + rejected + unchanged``, always.
+
+    ``unchanged`` rows say what the store already held. ``rejects_path`` holds the rejected rows (only a
+    header when there are none).
+    """
+
+    file: str
+    read: int
+    accepted: int
+    rejected: int
+    unchanged: int
+    rejects_path: Path
+
+    def as_dict(self) -> dict[str, str | int]:
+        """The report as the command prints it with ``--json``."""
+        return {
+            "file": self.file,
+            "read": self.read,
+            "accepted": self.accepted,
+            "rejected": self.rejected,
+            "unchanged": self.unchanged,
+            "rejects_file": str(self.rejects_path),
+        }

@@ -1,0 +1,40 @@
+"""Reads and writes the current spells of an index in the registry's history."""
+
+from collections.abc import Iterable, Sequence
+
+from django.db import connections
+from psycopg.types.range import Range
+
+from registry.importing.database import BATCH, REGISTRY, chunks
+from registry.importing.spells import Days, Spell
+from registry.models import IndexMembershipHistory
+
+
+def stored_spells(index: str, keys: Iterable[str]) -> dict[str, Sequence[Days]]:
+    """The current spells of an index by instrument key; nobody else can add one until the transaction ends."""
+    connection = connections[REGISTRY]
+    table = connection.ops.quote_name(IndexMembershipHistory._meta.db_table)
+    with connection.cursor() as cursor:
+        # The database's own trigger could otherwise open a spell between this look and the write.
+        cursor.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+    found: dict[str, list[Days]] = {}
+    for chunk in chunks(keys):
+        current = IndexMembershipHistory.objects.using(REGISTRY).filter(index_id=index, superseded_at=None)
+        rows = current.filter(instrument_key__in=chunk).values_list("instrument_key", "spell")
+        for key, spell in rows:
+            found.setdefault(key, []).append(Days(spell.lower, spell.upper))
+    return dict(found)
+
+
+def write_spells(index: str, spells: Iterable[Spell], source: str) -> None:
+    """Add spells of an index, recorded as coming from ``source``."""
+    rows = [
+        IndexMembershipHistory(
+            instrument_key=spell.instrument_key,
+            index_id=index,
+            spell=Range(spell.days.opt_in, spell.days.opt_out),
+            source=source,
+        )
+        for spell in spells
+    ]
+    IndexMembershipHistory.objects.using(REGISTRY).bulk_create(rows, batch_size=BATCH)

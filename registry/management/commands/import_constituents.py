@@ -1,0 +1,62 @@
+"""Import a CSV file of index constituents."""
+
+import json
+import sys
+from argparse import ArgumentTypeError
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+
+from registry.exceptions import RegistryError
+from registry.importing import ImportReport, import_file
+
+
+class Command(BaseCommand):
+    """Exit codes: 0 every row is imported, 1 some were rejected or the database refused, 2 usage, 3 no database."""
+
+    help = "Import a CSV file of current index members (into the screener) or of membership spells (into the registry)."
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("file", help="CSV file with a header; its columns tell members from spells")
+        parser.add_argument("--index", help="index of all rows; needed for spells")
+        parser.add_argument("--exchange", help="exchange code of rows that name none")
+        parser.add_argument(
+            "--column",
+            action="append",
+            default=[],
+            type=_pair,
+            metavar="FIELD=COLUMN",
+            help="read FIELD from COLUMN; may be given several times",
+        )
+        parser.add_argument("--into", choices=("screener", "registry"), help="store to write to")
+        parser.add_argument("--rejects", metavar="FILE", help="file for rejected rows")
+        parser.add_argument("--json", action="store_true", help="print one JSON object")
+
+    def handle(self, *args: Any, **options: Any) -> None:
+        try:
+            report = import_file(
+                options["file"],
+                index=options["index"],
+                exchange=options["exchange"],
+                columns=dict(options["column"]),
+                into=options["into"],
+                rejects=options["rejects"],
+            )
+        except RegistryError as exc:
+            raise CommandError(str(exc), returncode=exc.exit_code) from exc
+        self.stdout.write(json.dumps(report.as_dict()) if options["json"] else _sentence(report))
+        if report.rejected:
+            sys.exit(1)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    field, equals, column = text.partition("=")
+    if not (field and equals and column):
+        raise ArgumentTypeError(f"{text!r} is not FIELD=COLUMN")
+    return field, column
+
+
+def _sentence(report: ImportReport) -> str:
+    counts = f"{report.accepted} accepted, {report.unchanged} unchanged, {report.rejected} rejected"
+    where = f"; rejected rows and why: {report.rejects_path}" if report.rejected else ""
+    return f"{report.file}: {report.read} rows read: {counts}{where}"

@@ -1,0 +1,13 @@
+"""The registry's tables. The database enforces their rules (formats, immutable keys, spells), whoever writes.
+
+No table refers to another by a database foreign key: a cascade would write behind the capture of the table it
+reaches, and the order in which two tables are mirrored would start to matter. Orphans are found by validation
+instead.
+"""
+
+from registry.models.history import IndexMembershipHistory
+from registry.models.index import Index
+from registry.models.instrument import Instrument
+from registry.models.membership import IndexMembership
+
+__all__ = ["Index", "IndexMembership", "IndexMembershipHistory", "Instrument"]
