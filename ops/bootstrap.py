@@ -10,6 +10,7 @@ import hashlib
 import json
 import os
 import runpy
+import signal
 import subprocess
 import sys
 import tempfile
@@ -79,6 +80,8 @@ def exclusive(path: Path) -> Iterator[None]:
     """Hold `path` locked; a second `./run` waits here until the first has installed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("w") as lock:
+        # Inherited by pip: as long as an abandoned one still writes, nobody else begins.
+        os.set_inheritable(lock.fileno(), True)
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -119,9 +122,15 @@ def make_environment() -> None:
     say(f"creating .venv with Python {sys.version_info[0]}.{sys.version_info[1]}")
     # This very process may run from the environment that is about to be cleared.
     python = getattr(sys, "_base_executable", None) or sys.executable
-    made = subprocess.run(
-        [python, "-m", "venv", "--clear", VENV], capture_output=True, text=True, check=False
-    )
+    # pip comes in a second step, under the mark of an unfinished installation.
+    run_or_explain([python, "-m", "venv", "--clear", "--without-pip", VENV])
+    UNFINISHED.touch()
+    run_or_explain([VENV / "bin" / "python", "-m", "ensurepip", "--default-pip"])
+
+
+def run_or_explain(command: list[str | Path]) -> None:
+    """Run one step of making the environment; ends the process with advice when it fails."""
+    made = subprocess.run(command, capture_output=True, text=True, check=False)
     if made.returncode != 0:
         package = f"python{sys.version_info[0]}.{sys.version_info[1]}-venv"
         sys.stderr.write(f"{made.stdout}{made.stderr}")
@@ -144,10 +153,10 @@ def install_with_pip(locks: list[Path]) -> int:
     for lock in locks:
         command += ["-r", str(lock)]
     total = sum(count_pins(lock) for lock in locks)
-    pip = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    with LOG.open("w") as log:
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
+    with LOG.open("w") as log, subprocess.Popen(command, text=True, close_fds=False, **pipes) as pip:
         show_progress(pip, log, total)
-    return pip.wait()
+    return pip.returncode
 
 
 def show_progress(pip: "subprocess.Popen[str]", log: TextIO, total: int) -> None:
@@ -227,4 +236,8 @@ def say(text: str) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    try:
+        main(sys.argv[1:])
+    except KeyboardInterrupt:
+        say("stopped by SIGINT")
+        sys.exit(128 + signal.SIGINT)

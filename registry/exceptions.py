@@ -1,4 +1,4 @@
-"""What the domain refuses or cannot do. A class's docstring is its message; a detail is appended after a colon."""
+"""What the domain refuses or cannot do. A class's docstring is its message, with a detail after a colon."""
 
 
 class RegistryError(Exception):

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """An exchange: the platform's code, its MIC, country and trading currency, and the suffix of its Yahoo symbols.
+    """An exchange: the platform's code, its MIC, country, trading currency and the suffix of Yahoo symbols.
 
     A ``secondary`` one mostly lists what has its primary listing elsewhere, so it never decides an exchange
     field.
@@ -38,7 +38,7 @@ class Exchange:
 
 @dataclass(frozen=True, slots=True)
 class KnownIndex:
-    """An index: its home exchange and, when its rules name them, the only exchanges (``admits``) of its members.
+    """An index: its home exchange and, when its rules name them, the exchanges it ``admits`` members of.
 
     A ``regional`` one has members of several countries, so its home exchange says nothing of its country.
     """
@@ -108,14 +108,14 @@ def split_suffix(symbol: str) -> tuple[str, Exchange | None]:
 
 
 def spell_class(symbol: str, exchange: Exchange | None) -> str:
-    """The symbol with its share class as the exchange writes it: ``BRK-B`` is ``BRK.B`` in the United States."""
+    """The symbol with its share class as the exchange writes it: ``BRK-B`` is ``BRK.B`` in New York."""
     if exchange is not None and exchange.dotted_classes:
         return re.sub(r"-([A-Z])$", r".\1", symbol)
     return symbol
 
 
 def named_exchange(field: str, symbol: str, index: KnownIndex | None) -> Exchange | None:
-    """Rule 2: the primary exchange an exchange field (``NYSE:MRK`` or ``NYSE``) names for this symbol, if it does."""
+    """Rule 2: the primary exchange an exchange field (``NYSE:MRK`` or ``NYSE``) names for this symbol."""
     code, colon, ticker = field.partition(":")
     exchange = EXCHANGES.get(code)
     if exchange is None or exchange.secondary or (index and index.admits and code not in index.admits):
@@ -127,7 +127,7 @@ def named_exchange(field: str, symbol: str, index: KnownIndex | None) -> Exchang
 
 
 def only_one(known: frozenset[str], index: KnownIndex | None) -> Exchange | None:
-    """Rule 3: the exchange among those a symbol is known on, when exactly one of the index's exchanges qualifies."""
+    """Rule 3: the one exchange that the index admits among those a symbol is known on."""
     if index is None or len(index.admits) < 2:
         return None
     qualifying = known & index.admits

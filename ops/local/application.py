@@ -25,7 +25,7 @@ SETUP = (
 CREATE_ADMIN = """
 import os
 from django.contrib.auth import get_user_model
-users = get_user_model().objects.db_manager(os.environ["ADMIN_ALIAS"])
+users = get_user_model().objects
 if not users.filter(is_superuser=True).exists():
     users.create_superuser("admin", password=os.environ["ADMIN_PASSWORD"])
 """
@@ -64,8 +64,9 @@ def decides(path: Path) -> bool:
 
 def manage(environment: Mapping[str, str], *arguments: str) -> None:
     """One management command, quiet unless it fails. Raises LauncherError with what it wrote."""
+    # In the checkout, because Celery puts the current directory first on the import path.
     done = subprocess.run(
-        [*MANAGE, *arguments], env=dict(environment), capture_output=True, text=True, check=False
+        [*MANAGE, *arguments], env=dict(environment), cwd=ROOT, capture_output=True, text=True, check=False
     )
     if done.returncode != 0:
         output = "\n".join(
@@ -76,10 +77,11 @@ def manage(environment: Mapping[str, str], *arguments: str) -> None:
 
 def create_admin(environment: Mapping[str, str], password: str) -> None:
     """The superuser `admin`, when there is no superuser at all."""
-    secret = dict(environment) | {"ADMIN_PASSWORD": password, "ADMIN_ALIAS": "default"}
-    manage(secret, "shell", "--no-imports", "--command", CREATE_ADMIN)
+    manage(
+        dict(environment) | {"ADMIN_PASSWORD": password}, "shell", "--no-imports", "--command", CREATE_ADMIN
+    )
 
 
 def main_job(environment: Mapping[str, str], *, json: bool) -> int:
     """Run the main job, its results on our stdout. Returns its exit code."""
-    return run_child([*MANAGE, "main_job", *(["--json"] if json else [])], environment)
+    return run_child([*MANAGE, "main_job", *(["--json"] if json else [])], environment, ROOT)

@@ -99,6 +99,10 @@ def psql(_: argparse.Namespace, rest: list[str]) -> int:
         "PGPASSWORD": unquote(address.password or ""),
         "PGDATABASE": address.path.lstrip("/"),
     }
+    if rest[0] == "registry":
+        connection["PGOPTIONS"] = (
+            f"{os.environ.get('PGOPTIONS', '')} -c search_path=instrument_registry,public"
+        )
     # In the environment, because everybody can read the command line of a process.
     replace([tool(running.postgres.bin, "psql"), *rest[1:]], os.environ | connection)
     return 0
@@ -139,11 +143,8 @@ def stop_supervisor(place: Place) -> list[str]:
 
 def test(_: argparse.Namespace, rest: list[str]) -> int:
     """Run pytest with fresh servers; `--deep` adds the long tests."""
-    arguments = [argument for argument in rest if argument != "--deep"]
-    if "--deep" not in rest and "-m" not in rest:
-        arguments = ["-m", "not deep", *arguments]
     with throw_away(durable=False) as variables:
-        return run_child([sys.executable, "-m", "pytest", *arguments], variables, ROOT)
+        return run_child([sys.executable, "-m", "pytest", *rest], variables, ROOT)
 
 
 def bench(_: argparse.Namespace, rest: list[str]) -> int:

@@ -65,7 +65,9 @@ def connect(address: str) -> Connection:
         return psycopg.connect(address, autocommit=True, connect_timeout=10)
     except psycopg.Error as exc:
         where = f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
-        raise LauncherError(f"The database at {where} cannot be reached: {str(exc).strip()}") from exc
+        raise LauncherError(
+            f"The database at {where} cannot be reached: {' '.join(str(exc).split())}"
+        ) from exc
 
 
 def exists(connection: Connection, query: LiteralString, *values: str) -> bool:

@@ -156,10 +156,8 @@ class Supervisor:
     def _look_after(self, child: Child) -> None:
         code = child.bury()
         if code is not None:
-            end = processes.tail(self._place.log(child.name), 5)
-            say(
-                f"{child.name} ended (exit {code}), starting again in {child.pause:.0f} s; its log ends:\n{end}"
-            )
+            say(f"{child.name} ended (exit {code}), starts again in {child.pause:.0f} s; its log ends with:")
+            sys.stderr.write(f"{processes.tail(self._place.log(child.name), 5)}\n")
         if not child.process and child.due <= time.monotonic():
             child.start(self._place, self._environment)
             say(f"started {child.name} (pid {child.process.pid if child.process else 0})")

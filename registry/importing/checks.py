@@ -11,29 +11,20 @@ _CURRENCY = re.compile(r"[A-Z]{3}")
 
 def isin_reason(value: str) -> str | None:
     """Why a non-empty ISIN is wrong."""
-    return (
-        None
-        if not value or (_compact(value) and isin.is_valid(value))
-        else f"bad ISIN check digit or form: {value}"
-    )
+    valid = not value or (_compact(value) and isin.is_valid(value))
+    return None if valid else f"bad ISIN check digit or form: {value}"
 
 
 def figi_reason(value: str) -> str | None:
     """Why a non-empty FIGI is wrong."""
-    return (
-        None
-        if not value or (_compact(value) and figi.is_valid(value))
-        else f"bad FIGI check digit or form: {value}"
-    )
+    valid = not value or (_compact(value) and figi.is_valid(value))
+    return None if valid else f"bad FIGI check digit or form: {value}"
 
 
 def currency_reason(value: str) -> str | None:
     """Why a non-empty currency is wrong."""
-    return (
-        None
-        if not value or _CURRENCY.fullmatch(value)
-        else f"malformed currency: {value}, three capitals wanted"
-    )
+    valid = not value or _CURRENCY.fullmatch(value)
+    return None if valid else f"malformed currency: {value}, three capitals wanted"
 
 
 def parse_date(value: str) -> dt.date | None:

@@ -33,7 +33,7 @@ def importing(alias: str) -> Iterator[None]:
 
 @contextmanager
 def translated(alias: str) -> Iterator[None]:
-    """Turn database errors into StoreUnreachableError (naming the store, not its password) or WriteRefusedError."""
+    """Turn database errors into StoreUnreachableError (naming the store) or WriteRefusedError."""
     try:
         yield
     except (DatabaseError, InterfaceError) as exc:

@@ -57,14 +57,11 @@ def recognise(header: Sequence[str], given: Mapping[str, str], index: str | None
     needed = {"symbol", "opt_in", "opt_out"} if spells else {"symbol"} | ({"index"} if not index else set())
     if missing := needed - positions.keys():
         found = ", ".join(f"{f} (column {names[p]})" for f, p in positions.items()) or "nothing"
-        lacking = ", ".join(sorted(missing))
-        raise ImportFileError(
-            f"it lacks {lacking}; recognised were {found}; {NEEDS}; --column FIELD=COLUMN names one"
-        )
+        lacking = f"it lacks {', '.join(sorted(missing))}; recognised were {found}"
+        raise ImportFileError(f"{lacking}; {NEEDS}; --column FIELD=COLUMN names a field's column")
     if spells and not index:
-        raise ImportOptionError(
-            f"a file of spells needs --index; known are {_known_indices()}, others need --exchange"
-        )
+        known = ", ".join(INDICES)
+        raise ImportOptionError(f"a file of spells needs --index; known are {known}; others need --exchange")
     return Layout(Form.SPELLS if spells else Form.MEMBERS, names, positions)
 
 
@@ -77,7 +74,3 @@ def _positions(names: tuple[str, ...], given: Mapping[str, str]) -> dict[str, in
     wanted = {field: (given[field],) if field in given else columns for field, columns in COLUMNS.items()}
     found = {field: next((c for c in columns if c in names), None) for field, columns in wanted.items()}
     return {field: names.index(column) for field, column in found.items() if column is not None}
-
-
-def _known_indices() -> str:
-    return ", ".join(INDICES)

@@ -37,7 +37,7 @@ class Listing:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """What decides when a row alone does not: the file's other rows, both stores, the option of the import."""
+    """What decides when a row does not: the file's other rows, both stores, the option of the import."""
 
     here: Known = field(default_factory=dict)
     stored: Known = field(default_factory=dict)

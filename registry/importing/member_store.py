@@ -1,9 +1,8 @@
-"""Makes a store's instruments and memberships say what was decided; nothing is deleted, no blank overwrites."""
+"""Makes a store say what was decided about members; nothing is deleted, no blank overwrites."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from operator import attrgetter
-from typing import Any
 
 from django.db.models import Model
 
@@ -17,19 +16,17 @@ Identity = tuple[str, ...]
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """One table: the columns that tell its rows apart, the first of which finds them, and those of its values."""
+    """One table: the columns that tell its rows apart (the first finds them) and those of its values."""
 
     model: type[Model]
     identity: tuple[str, ...]
     values: tuple[str, ...]
 
     def write(self, alias: str, wanted: Mapping[Identity, Values]) -> set[Identity]:
-        """Create or change rows so that each wanted identity has its values; the identities that were not so."""
+        """Give each wanted identity its values; return the identities that did not have them."""
         stored = self._stored(alias, wanted)
         new = [self._new(identity, values) for identity, values in wanted.items() if identity not in stored]
-        changed = [
-            identity for identity in wanted.keys() & stored.keys() if self._set(stored[identity], wanted)
-        ]
+        changed = [i for i in wanted if i in stored and self._set(stored[i], wanted[i])]
         manager = self.model._default_manager.using(alias)
         manager.bulk_create(new, batch_size=BATCH)
         manager.bulk_update([stored[identity] for identity in changed], self.values, batch_size=BATCH // 4)
@@ -51,15 +48,11 @@ class Table:
         known = {field: values[field] for field in self.values if field in values}
         return self.model(**dict(zip(self.identity, identity, strict=True)), **known)
 
-    def _set(self, row: Model, wanted: Mapping[Identity, Values]) -> bool:
-        values: dict[str, Any] = {
-            field: value
-            for field, value in wanted[self._identity(row)].items()
-            if field in self.values and getattr(row, field) != value
-        }
-        for field, value in values.items():
-            setattr(row, field, value)
-        return bool(values)
+    def _set(self, row: Model, values: Values) -> bool:
+        differing = [f for f in self.values if f in values and getattr(row, f) != values[f]]
+        for field in differing:
+            setattr(row, field, values[field])
+        return bool(differing)
 
 
 _DESCRIPTION = ("name", "isin", "currency", "country")

@@ -16,7 +16,7 @@ Key = TypeVar("Key", bound=Hashable)
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """A row that can be written: who is a member of what, and the non-blank values of instrument and membership."""
+    """A row that can be written: who is a member of what, and the non-blank values of both."""
 
     row: Row
     exchange: str
@@ -32,7 +32,7 @@ class Member:
 
 
 def clue_of(row: Row, index: str | None) -> Clue:
-    """What the row says of its listing; ``index`` is the one given with the import, which goes before the row's."""
+    """What the row says of its listing; an ``index`` given with the import goes before the row's."""
     return Clue(index or row.value("index"), row.value("symbol"), row.value("exchange"))
 
 
@@ -81,7 +81,7 @@ def _decide(row: Row, layout: Layout, clue: Clue, evidence: Evidence) -> Member 
 def unknown_exchange(clue: Clue) -> str:
     """Why no exchange was found, and what would give one."""
     known = ", ".join(EXCHANGES)
-    return f"unknown exchange: index {clue.index_id!r} has no known home exchange, --exchange gives one of {known}"
+    return f"unknown exchange: index {clue.index_id!r} has no known home; --exchange gives one of {known}"
 
 
 def _member(row: Row, clue: Clue, found: Listing) -> Member:

@@ -6,14 +6,18 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from registry.exceptions import ImportFileError
 from registry.importing.layout import Layout, recognise
 
+if TYPE_CHECKING:
+    from _csv import Reader
+
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """A row: the line it begins on (the header is line 1), its fields as they were, and their values by field."""
+    """A row: the line it begins on (the header is line 1), its fields as they were, its values by field."""
 
     line: int
     fields: tuple[str, ...]
@@ -67,7 +71,7 @@ def problem(row: Row, layout: Layout) -> Rejection | None:
     return None
 
 
-def _header(reader: "csv._reader", path: Path) -> list[str]:
+def _header(reader: "Reader", path: Path) -> list[str]:
     try:
         header = next(reader, [])
     except csv.Error as exc:
@@ -79,7 +83,7 @@ def _header(reader: "csv._reader", path: Path) -> list[str]:
     return header
 
 
-def _rows(reader: "csv._reader", layout: Layout, path: Path) -> Iterator[Row]:
+def _rows(reader: "Reader", layout: Layout, path: Path) -> Iterator[Row]:
     line = reader.line_num + 1
     try:
         for fields in reader:

@@ -79,7 +79,7 @@ def _import_spells(job: Job) -> ImportReport:
         raise ImportOptionError("spells go into the registry and need --index; the screener keeps no history")
     if index not in INDICES and job.option is None:
         raise ImportOptionError(
-            f"index {index!r} has no known home exchange, give --exchange; known indices are {', '.join(INDICES)}"
+            f"index {index!r} has no known home, give --exchange; known indices are {', '.join(INDICES)}"
         )
     clues = [members.clue_of(row, index) for row in job.rows]
     parsed, rejected = spells.parse(job.rows, job.layout, index, _evidence(clues, job.option))

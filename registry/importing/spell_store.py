@@ -11,7 +11,7 @@ from registry.models import IndexMembershipHistory
 
 
 def stored_spells(index: str, keys: Iterable[str]) -> dict[str, Sequence[Days]]:
-    """The current spells of an index by instrument key; nobody else can add one until the transaction ends."""
+    """The current spells of an index by instrument key; nobody adds one until the transaction ends."""
     connection = connections[REGISTRY]
     table = connection.ops.quote_name(IndexMembershipHistory._meta.db_table)
     with connection.cursor() as cursor:

@@ -67,7 +67,7 @@ def test_a_link_in_place_of_our_directory_is_refused(tmp_path: Path) -> None:
 
 def test_a_lock_is_free_again_when_its_holder_is_killed(tmp_path: Path) -> None:
     path = tmp_path / "lock"
-    code = f"from ops.local.locks import Lock; import time; print(Lock(__import__('pathlib').Path({str(path)!r}))"
+    code = f"import pathlib, time; from ops.local.locks import Lock; print(Lock(pathlib.Path({str(path)!r}))"
     code += ".take(), flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True) as holder:
         assert holder.stdout is not None
@@ -107,7 +107,8 @@ def test_a_zombie_is_not_alive() -> None:
 
 
 def test_a_process_that_ignores_the_first_signal_is_killed() -> None:
-    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
+    code = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN)"
+    code += "; print(1, flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()

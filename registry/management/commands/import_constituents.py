@@ -12,9 +12,9 @@ from registry.importing import ImportReport, import_file
 
 
 class Command(BaseCommand):
-    """Exit codes: 0 every row is imported, 1 some were rejected or the database refused, 2 usage, 3 no database."""
+    """Exits 0 when no row was rejected, 1 when one or all were, 2 for usage, 3 without a database."""
 
-    help = "Import a CSV file of current index members (into the screener) or of membership spells (into the registry)."
+    help = "Import a CSV file of current members (into the screener) or of spells (into the registry)."
 
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("file", help="CSV file with a header; its columns tell members from spells")

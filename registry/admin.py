@@ -1,0 +1,97 @@
+"""The domain in Django's admin.
+
+The registry's instruments and memberships follow the screener, and their history follows them: the database
+refuses other writers, so they are shown and not edited here. The old store's tables take edits; whatever is
+saved there is captured by that store's own triggers.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+from django.contrib import admin
+from django.contrib.admin.widgets import AdminTextInputWidget
+from django.db import models
+from django.http import HttpRequest
+
+from registry.models import Index, IndexMembership, IndexMembershipHistory, Instrument
+from registry.screener.models import ScreenerIndexMembership, ScreenerInstrument
+
+# ModelAdmin takes its type argument in the stubs only, hence the ignored type-arg below.
+
+# Text columns hold single lines; Django would show text areas.
+ONE_LINE: "Mapping[type[models.Field[Any, Any]], Mapping[str, Any]]" = {
+    models.TextField: {"widget": AdminTextInputWidget}
+}
+
+
+class ReadOnly:
+    """Shows rows and offers no way to change them."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
+        return False
+
+
+@admin.register(Instrument)
+class InstrumentAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """The registry's instruments."""
+
+    list_display = ("instrument_key", "name", "mic", "isin", "currency", "country", "is_active")
+    list_filter = ("exchange", "currency", "is_active")
+    search_fields = ("instrument_key", "name", "isin", "figi")
+
+
+@admin.register(Index)
+class IndexAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """The indices; their key is set once."""
+
+    list_display = ("index_id", "name", "exchange", "country", "currency")
+    search_fields = ("index_id", "name")
+    formfield_overrides = ONE_LINE
+
+    def get_readonly_fields(self, request: HttpRequest, obj: Index | None = None) -> tuple[str, ...]:
+        """The key of an index that exists cannot be changed."""
+        return ("index_id",) if obj else ()
+
+
+@admin.register(IndexMembership)
+class IndexMembershipAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Which index holds which instrument now."""
+
+    list_display = ("index_id", "instrument_key", "weight", "sector", "date_added", "is_active")
+    list_filter = ("index_id", "is_active")
+    search_fields = ("instrument_key", "sector")
+
+
+@admin.register(IndexMembershipHistory)
+class IndexMembershipHistoryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """Every version of every spell."""
+
+    list_display = ("index_id", "instrument_key", "spell", "recorded_at", "superseded_at", "source")
+    list_filter = ("index_id", ("superseded_at", admin.EmptyFieldListFilter), "source")
+    search_fields = ("instrument_key",)
+
+
+@admin.register(ScreenerInstrument)
+class ScreenerInstrumentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """The old store's instruments."""
+
+    list_display = ("__str__", "name", "isin", "currency", "country", "lot_size", "tick_size", "active")
+    list_filter = ("exchange", "active")
+    search_fields = ("symbol", "name", "isin")
+    formfield_overrides = ONE_LINE
+
+
+@admin.register(ScreenerIndexMembership)
+class ScreenerIndexMembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """The old store's memberships."""
+
+    list_display = ("index_name", "exchange", "symbol", "weight", "sector", "effective_date")
+    list_filter = ("index_name", "exchange")
+    search_fields = ("symbol", "sector")
+    formfield_overrides = ONE_LINE

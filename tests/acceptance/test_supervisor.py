@@ -1,0 +1,130 @@
+"""`./run` as a whole, in a copy of the checkout with data and a port of its own."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ops.local import environment, ports, processes
+from ops.local.place import ROOT
+
+NOT_COPIED = shutil.ignore_patterns(".*", "var", "__pycache__")
+START_SECONDS = 60.0
+NAMES = ("web", "beat", "worker", "relay")
+
+
+@pytest.fixture(scope="module")
+def copy() -> Iterator[Path]:
+    """A second checkout that shares only the installed packages."""
+    root = Path(tempfile.mkdtemp())
+    root.chmod(0o755)
+    shutil.copytree(ROOT, root, ignore=NOT_COPIED, dirs_exist_ok=True)
+    (root / ".venv").symlink_to(ROOT / ".venv")
+    yield root
+    run(root, "stop")
+    shutil.rmtree(root)
+
+
+def variables() -> dict[str, str]:
+    """This process's environment without the servers it was given, so that the copy starts its own."""
+    unwanted = (*environment.DATABASES, *environment.MIGRATION, "REDIS_URL", "SECRET_KEY")
+    return {name: value for name, value in os.environ.items() if name not in unwanted}
+
+
+def run(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    """`./run ARGUMENTS` to its end."""
+    command = [str(root / "run"), *arguments]
+    return subprocess.run(command, env=variables(), capture_output=True, text=True, timeout=120, check=False)
+
+
+@contextmanager
+def serving(root: Path) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+    """`./run` up and serving; yields its process and the file with its log. Killed at the end."""
+    log = root / "var" / "log" / "run-under-test"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    command = [str(root / "run"), "--port", str(ports.choose(None))]
+    with (
+        log.open("w") as output,
+        subprocess.Popen(command, env=variables(), stderr=output, text=True) as process,
+    ):
+        try:
+            decided = processes.until(
+                lambda: "serving on" in log.read_text() or process.poll() is not None, START_SECONDS
+            )
+            assert decided, log.read_text()
+            assert process.poll() is None, log.read_text()
+            yield process, log
+        finally:
+            process.kill()
+
+
+def pid_of(root: Path, name: str) -> int:
+    """The pid noted for the supervised process `name`."""
+    return int(json.loads((root / "var" / "pids" / f"{name}.json").read_text())["pid"])
+
+
+def left_over(root: Path) -> list[str]:
+    """Command lines of live processes that belong to the copy."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "status"]):
+        line = " ".join(process.info["cmdline"] or [])
+        if str(root) in line and process.info["status"] != psutil.STATUS_ZOMBIE:
+            found.append(line)
+    return found
+
+
+def test_a_second_run_says_that_one_is_running_and_the_first_stops_in_order(copy: Path) -> None:
+    with serving(copy) as (process, log):
+        second = run(copy, "--port", "1")
+        assert second.returncode == 4
+        assert re.search(rf"running already .*pid {process.pid}, since \d{{4}}-", second.stderr)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=60) == 0
+        stopped = re.findall(r"stopped (\w+)", log.read_text())
+        assert stopped == ["web", "beat", "worker", "relay", "Valkey", "PostgreSQL"]
+    assert left_over(copy) == []
+
+
+def test_what_is_killed_comes_back(copy: Path) -> None:
+    with serving(copy) as (process, log):
+        before = {name: pid_of(copy, name) for name in NAMES}
+        for pid in before.values():
+            os.kill(pid, signal.SIGKILL)
+        services = [found for found in psutil.Process(process.pid).children() if "postgres" in found.name()]
+        services[0].send_signal(signal.SIGKILL)
+        back = lambda: all(pid_of(copy, name) != before[name] for name in NAMES)  # noqa: E731
+        assert processes.until(back, 20), log.read_text()
+        assert processes.until(lambda: log.read_text().count("started PostgreSQL") == 2, 20), log.read_text()
+        assert run(copy, "psql", "screener", "-Atc", "SELECT 'alive'").stdout == "alive\n"
+        stopped = run(copy, "stop")
+        assert stopped.returncode == 0
+        assert process.wait(timeout=10) == 0
+    assert left_over(copy) == []
+
+
+def test_after_a_killed_supervisor_the_next_run_takes_over(copy: Path) -> None:
+    with serving(copy) as (process, _):
+        orphans = {name: pid_of(copy, name) for name in NAMES}
+        process.kill()
+    with serving(copy) as (process, log):
+        text = log.read_text()
+        for name, pid in orphans.items():
+            assert f"stopped {name}, left behind by a ./run that was killed" in text
+            assert not psutil.pid_exists(pid)
+        process.terminate()
+        assert process.wait(timeout=60) == 0
+    assert left_over(copy) == []
+
+
+def test_stopping_when_nothing_runs_is_no_error(copy: Path) -> None:
+    stopped = run(copy, "stop")
+    assert (stopped.returncode, stopped.stdout) == (0, "nothing was running\n")

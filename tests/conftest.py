@@ -1,0 +1,105 @@
+"""Fixtures of all tests. Integration and acceptance tests ask for `stores`; unit tests ask for nothing."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.db.backends.signals import connection_created
+from django.test.utils import setup_databases, teardown_databases
+from pytest_django.plugin import DjangoDbBlocker
+
+from dualwrite.stages import Store
+from dualwrite.stores import Session, dedicated
+from dualwrite.stream import Stream, stream_named
+from dualwrite.switch import Actor
+from dualwrite.testing import reset_stores
+
+SCREENER_SCHEMA = Path(__file__).parent.parent / "registry" / "screener" / "schema.sql"
+TESTER = Actor("test", "a test")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption("--deep", action="store_true", help="also the long random, kill and fuzz runs")
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    if config.getoption("--deep"):
+        return
+    for item in items:
+        if "deep" in item.keywords:
+            item.add_marker(pytest.mark.skip(reason="long run, only with --deep"))
+
+
+def _make_schema(connection: BaseDatabaseWrapper, **_: object) -> None:
+    """The registry's tables live in a schema of their own, which a new test database does not have yet."""
+    if connection.alias == Store.REGISTRY.alias and str(connection.settings_dict["NAME"]).startswith("test_"):
+        with connection.cursor() as cursor:
+            cursor.execute("CREATE SCHEMA IF NOT EXISTS instrument_registry")
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """Both test databases with their tables, whatever databases a test says it uses."""
+    connection_created.connect(_make_schema, dispatch_uid="make_schema")
+    with django_db_blocker.unblock():
+        created = setup_databases(verbosity=0, interactive=False, aliases=[store.alias for store in Store])
+        with connections[Store.SCREENER.alias].cursor() as cursor:
+            cursor.execute(SCREENER_SCHEMA.read_text())
+    yield
+    with django_db_blocker.unblock():
+        teardown_databases(created, verbosity=0)
+
+
+@pytest.fixture(scope="session")
+def databases(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
+    """The same, open for the whole session."""
+    with django_db_blocker.unblock():
+        yield
+
+
+@pytest.fixture
+def stores(databases: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Both stores empty, engine installed, every stream at stage off."""
+    monkeypatch.setenv("INSTRUMENT_REGISTRY_DUAL_WRITE_ENABLED", "true")
+    reset_stores()
+    yield
+    for alias in connections:
+        connections[alias].close()
+
+
+@pytest.fixture
+def screener(stores: None) -> Iterator[Session]:
+    """A connection of its own to the old store."""
+    with dedicated(Store.SCREENER, "test") as session:
+        yield session
+
+
+@pytest.fixture
+def registry(stores: None) -> Iterator[Session]:
+    """A connection of its own to the registry."""
+    with dedicated(Store.REGISTRY, "test") as session:
+        yield session
+
+
+@pytest.fixture
+def memberships() -> Stream:
+    """The stream of index memberships."""
+    return stream_named("index_memberships")
+
+
+@pytest.fixture
+def instruments() -> Stream:
+    """The stream of instruments."""
+    return stream_named("instruments")
+
+
+def url_of(store: Store, *, user: str | None = None, password: str = "") -> str:
+    """The address of a test database, for processes of their own."""
+    settings = connections[store.alias].settings_dict
+    account = f"{user or settings['USER']}:{password or settings['PASSWORD']}"
+    return f"postgres://{account}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
+
+
+__all__ = ["TESTER", "url_of"]

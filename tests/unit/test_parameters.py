@@ -1,0 +1,36 @@
+"""Parameters are typed and bounded; a wrong text is refused with what is valid."""
+
+import pytest
+
+from dualwrite.exceptions import InvalidParameter
+from dualwrite.parameters import BATCH_SIZE, BRAKE_DELETE_PERCENT, DUAL_WRITE_ENABLED
+from dualwrite.relay.brake import allowed
+
+
+def test_without_a_source_the_default_counts(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("INSTRUMENT_REGISTRY_DUAL_WRITE_ENABLED", raising=False)
+    assert DUAL_WRITE_ENABLED.value() is False
+
+
+@pytest.mark.parametrize(("text", "value"), [("true", True), ("ON", True), ("0", False), (" no ", False)])
+def test_booleans_are_words(monkeypatch: pytest.MonkeyPatch, text: str, value: bool) -> None:
+    monkeypatch.setenv(DUAL_WRITE_ENABLED.variable, text)
+    assert DUAL_WRITE_ENABLED.value() is value
+
+
+@pytest.mark.parametrize("text", ["0", "100001", "1.5", "many", "nan"])
+def test_a_batch_size_out_of_bounds_is_refused(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    monkeypatch.setenv(BATCH_SIZE.variable, text)
+    with pytest.raises(InvalidParameter, match=r"INSTRUMENT_REGISTRY_BATCH_SIZE=.*valid: a number from 1 to 100000"):
+        BATCH_SIZE.value()
+
+
+def test_not_a_number_is_no_percentage(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(BRAKE_DELETE_PERCENT.variable, "nan")
+    with pytest.raises(InvalidParameter):
+        BRAKE_DELETE_PERCENT.value()
+
+
+@pytest.mark.parametrize(("rows", "percent", "deletes"), [(0, 10, 50), (400, 10, 50), (1_000, 10, 100), (1_000, 0, 50)])
+def test_the_brake_allows_a_share_of_the_mirror_but_never_less_than_a_few(rows: int, percent: float, deletes: int) -> None:
+    assert allowed(rows, percent, 50) == deletes
