@@ -1,1 +1,26 @@
-urlpatterns: list = []
+"""Addresses of the operators' API. The names are what the index links."""
+
+from django.urls import path, re_path
+
+from actuator.health import ComponentView, HealthView, LivenessView, LivezView, ReadinessView, ReadyzView
+from actuator.index import IndexView
+from actuator.info import InfoView
+from actuator.metrics import MetricsView
+from actuator.status import DualWriteStatusView, StatusView
+from actuator.view import UnknownEndpoint
+
+urlpatterns = [
+    path("actuator", IndexView.as_view(), name="actuator"),
+    path("actuator/health", HealthView.as_view(), name="health"),
+    path("actuator/health/liveness", LivenessView.as_view(), name="health-liveness"),
+    path("actuator/health/readiness", ReadinessView.as_view(), name="health-readiness"),
+    path("actuator/health/<str:component>", ComponentView.as_view(), name="health-component"),
+    path("actuator/info", InfoView.as_view(), name="info"),
+    path("actuator/status", StatusView.as_view(), name="status"),
+    path("actuator/dual-write/status", DualWriteStatusView.as_view(), name="dual-write-status"),
+    path("actuator/prometheus", MetricsView.as_view(), name="prometheus"),
+    path("metrics", MetricsView.as_view(), name="metrics"),
+    path("livez", LivezView.as_view(), name="livez"),
+    path("readyz", ReadyzView.as_view(), name="readyz"),
+    re_path(r"^actuator/.*$", UnknownEndpoint.as_view()),
+]

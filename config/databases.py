@@ -7,6 +7,7 @@ them, nothing else does.
 
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from environ import Env
 
 REGISTRY_SEARCH_PATH = "instrument_registry,public"
@@ -32,6 +33,10 @@ def databases(env: Env) -> dict[str, dict[str, Any]]:
 
 
 def _database(env: Env, variable: str, search_path: str, *, pooled: bool) -> dict[str, Any]:
+    if not env.str(variable, ""):
+        raise ImproperlyConfigured(
+            f"{variable} is not set; it names the database, as postgres://USER:PASSWORD@HOST:PORT/NAME"
+        )
     database: dict[str, Any] = dict(env.db_url(variable, engine="django_prometheus.db.backends.postgresql"))
     options = dict(database.get("OPTIONS", {}))
     options["connect_timeout"] = CONNECT_TIMEOUT_SECONDS

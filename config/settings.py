@@ -1,4 +1,4 @@
-"""Every setting, read from the environment. Nothing secret has a default: a missing one stops the start with its name."""
+"""Every setting, from the environment. Nothing secret has a default: a missing one stops the start with its name."""
 
 from pathlib import Path
 from typing import Any

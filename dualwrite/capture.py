@@ -4,9 +4,11 @@ How it can fail, and the answer:
 
 * a trigger is dropped, disabled, or skipped in replica mode → ENABLE ALWAYS, and `problems` names it;
 * somebody replaces a function or alters the table → the fingerprint taken at installation differs;
-* installing waits behind a long transaction and blocks every writer behind itself → lock_timeout, an error that says so;
+* installing waits behind a long transaction and blocks every writer behind itself → lock_timeout, and an error;
 * two installers at once → an advisory lock; the second finds everything unchanged.
 """
+
+from typing import TypeAlias
 
 from psycopg import errors, sql
 
@@ -21,6 +23,8 @@ from dualwrite.stream import Stream, all_streams
 VERSION = 1
 INSTALL_LOCK = 25721
 LOCK_TIMEOUT = "5s"
+
+Part: TypeAlias = sql.SQL | sql.Composed
 
 
 def installation_sql(store: Store, role: str) -> str:
@@ -68,12 +72,12 @@ def _runtime_role(store: Store) -> str:
         return str(found.fetchone()[0])
 
 
-def _parts(store: Store, role: str, streams: list[Stream] | None = None) -> list[sql.Composable]:
-    head: list[sql.Composable] = [
-        sql.SQL(statement("install", "schema")),  # type: ignore[arg-type]
+def _parts(store: Store, role: str, streams: list[Stream] | None = None) -> list[Part]:
+    head: list[Part] = [
+        sql.SQL(statement("install", "schema")),
         compose("install", "identity", store=sql.Literal(store.value)),
     ]
-    body: list[sql.Composable] = []
+    body: list[Part] = []
     for stream in all_streams() if streams is None else streams:
         body.append(_stream_sql(stream, store))
         body.append(
@@ -88,7 +92,7 @@ def _parts(store: Store, role: str, streams: list[Stream] | None = None) -> list
     return [*head, *body, compose("install", "grants", role=sql.Identifier(role))]
 
 
-def _stream_sql(stream: Stream, store: Store) -> sql.Composable:
+def _stream_sql(stream: Stream, store: Store) -> Part:
     side = stream.side(store)
     return compose(
         "install",
@@ -146,10 +150,10 @@ def require(stream: Stream, store: Store) -> None:
 
 
 def uninstall(store: Store) -> None:
-    """Remove triggers, functions and tables of the engine, but not its audit. The caller has checked and recorded it."""
+    """Remove triggers, functions and tables of the engine, not its audit. The caller has checked and recorded it."""
     with reaching(store), dedicated(store, "uninstall", owner=True) as session, session.transaction():
         session.execute("SELECT set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,))
         for stream in all_streams():
             session.execute(compose("install", "uninstall_stream", table=projection.table(stream.side(store))))
             session.execute(compose("install", "uninstall_stream_functions", **_functions(stream)))
-        session.execute(statement("install", "uninstall_shared"))  # type: ignore[arg-type]
+        session.execute(statement("install", "uninstall_shared"))

@@ -21,11 +21,11 @@ class StreamControl(models.Model):
         default="", blank=True, help_text="Why the relay stopped by itself; empty when it did not."
     )
     brake_lifted = models.BooleanField(
-        default=False, help_text="An operator confirmed a mass delete; ends when the outbox has been empty once."
+        default=False,
+        help_text="An operator confirmed a mass delete; ends when the outbox has been empty once.",
     )
-    brake_spent = models.BigIntegerField(
-        default=0, help_text="Rows deleted on the mirror since the outbox was last empty."
-    )
+    brake_spent = models.BigIntegerField(default=0, help_text="Rows deleted on the mirror in the brake's window.")
+    brake_since = models.DateTimeField(null=True, help_text="Since when the brake's window counts.")
     changed_at = models.DateTimeField(auto_now=True)
 
     class Meta:
@@ -107,7 +107,8 @@ class Audit(models.Model):
     actor = models.TextField()
     role_name = models.TextField()
     verb = models.TextField()
-    stream = models.TextField(null=True)
+    # NULL: about no stream in particular. The column is the database's own, not Django's.
+    stream = models.TextField(null=True)  # noqa: DJ001
     reason = models.TextField()
     before = models.JSONField(null=True)
     after = models.JSONField(null=True)

@@ -67,7 +67,10 @@ def check_key(stream: Stream, key: str) -> None:
 
 
 def note_all(
-    stream: Stream, store: Store, generation: int, progress: Callable[[int, int], None] = lambda done, total: None
+    stream: Stream,
+    store: Store,
+    generation: int,
+    progress: Callable[[int, int], None] = lambda done, total: None,
 ) -> int:
     """Note the keys of both stores in the authority's outbox, block by block; returns how many.
 
@@ -104,7 +107,7 @@ def _note_blocks(session: Session, stream: Stream, store: Store, generation: int
 
 def _note_foreign(session: Session, stream: Stream, store: Store, generation: int) -> int:
     side, other = stream.side(store), stream.side(store.peer)
-    session.execute(statement("outbox", "foreign_table"))  # type: ignore[arg-type]
+    session.execute(statement("outbox", "foreign_table"))
     copy_out = compose(
         "outbox",
         "foreign_copy_out",
@@ -112,11 +115,14 @@ def _note_foreign(session: Session, stream: Stream, store: Store, generation: in
         table=projection.table(other),
         is_record=projection.is_record(other),
     )
-    with reaching(store.peer), dedicated(store.peer, f"backfill {stream.name}") as peer:
-        with peer.cursor().copy(copy_out) as source:
-            with session.cursor().copy(statement("outbox", "foreign_copy_in")) as target:  # type: ignore[arg-type]
-                for block in source:
-                    target.write(block)
+    with (
+        reaching(store.peer),
+        dedicated(store.peer, f"backfill {stream.name}") as peer,
+        peer.cursor().copy(copy_out) as source,
+        session.cursor().copy(statement("outbox", "foreign_copy_in")) as target,
+    ):
+        for block in source:
+            target.write(block)
     with session.transaction():
         _require_generation(session, stream, generation)
         query = compose(

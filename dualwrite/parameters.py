@@ -40,7 +40,16 @@ class Parameter(Generic[T]):
 
 
 def _boolean(text: str) -> bool:
-    words = {"true": True, "1": True, "yes": True, "on": True, "false": False, "0": False, "no": False, "off": False}
+    words = {
+        "true": True,
+        "1": True,
+        "yes": True,
+        "on": True,
+        "false": False,
+        "0": False,
+        "no": False,
+        "off": False,
+    }
     if text.lower() not in words:
         raise ValueError("valid: true or false")
     return words[text.lower()]
@@ -65,10 +74,19 @@ BRAKE_DELETE_PERCENT = Parameter(
     "BRAKE_DELETE_PERCENT",
     10.0,
     _between(0, 100, float),
-    "share of the mirror's rows the relay may delete until its outbox was empty once; more holds the stream",
+    "share of the mirror's rows the relay may delete within the brake's window; more holds the stream",
 )
 BRAKE_DELETE_ROWS = Parameter(
-    "BRAKE_DELETE_ROWS", 50, _between(0, 1_000_000_000, int), "deletes always allowed, however small the mirror"
+    "BRAKE_DELETE_ROWS",
+    50,
+    _between(0, 1_000_000_000, int),
+    "deletes always allowed, however small the mirror",
+)
+BRAKE_WINDOW_SECONDS = Parameter(
+    "BRAKE_WINDOW_SECONDS",
+    60.0,
+    _between(1, 86_400, float),
+    "how long the brake adds deletes up, once caught up",
 )
 
 ALL: tuple[Parameter[bool] | Parameter[int] | Parameter[float], ...] = (
@@ -76,4 +94,5 @@ ALL: tuple[Parameter[bool] | Parameter[int] | Parameter[float], ...] = (
     BATCH_SIZE,
     BRAKE_DELETE_PERCENT,
     BRAKE_DELETE_ROWS,
+    BRAKE_WINDOW_SECONDS,
 )

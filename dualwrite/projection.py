@@ -21,7 +21,7 @@ def table_name(side: Side) -> sql.Literal:
 
 def expression(text: str) -> sql.SQL:
     """An expression of a declaration as a fragment."""
-    return sql.SQL(text)  # type: ignore[arg-type]
+    return sql.SQL(text)
 
 
 def typed(field: Field, side: Side) -> sql.Composable:
@@ -43,7 +43,7 @@ def key_columns(side: Side) -> sql.Composable:
 
 def names(columns: tuple[str, ...] | list[str], prefix: str = "") -> sql.Composable:
     """Quoted column names, comma separated, optionally each behind `prefix.`."""
-    head = sql.SQL(f"{prefix}.") if prefix else sql.SQL("")  # type: ignore[arg-type]
+    head = sql.SQL(f"{prefix}.") if prefix else sql.SQL("")
     return sql.SQL(", ").join([sql.Composed([head, sql.Identifier(column)]) for column in columns])
 
 
@@ -87,5 +87,5 @@ def is_record(side: Side) -> sql.Composable:
 
 def no_null_key(stream: Stream, prefix: str) -> sql.Composable:
     """The condition that no part of the key is NULL."""
-    columns = [sql.SQL(f"{prefix}.{{}} IS NOT NULL").format(sql.Identifier(p.name)) for p in stream.key]  # type: ignore[arg-type]
+    columns = [sql.SQL(f"{prefix}.{{}} IS NOT NULL").format(sql.Identifier(p.name)) for p in stream.key]
     return sql.SQL(" AND ").join(columns)

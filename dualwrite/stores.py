@@ -42,8 +42,8 @@ def reaching(store: Store) -> Iterator[None]:
 def dedicated(store: Store, purpose: str, *, owner: bool = False) -> Session:
     """An unpooled connection in autocommit mode, for locks and sessions that outlive a transaction.
 
-    With `owner`, under the account that may change the schema, where one is configured. The caller closes it. The server ends it when its client vanishes (keepalives), so that locks of a dead process
-    do not stay.
+    With `owner`, under the account that may change the schema, where one is configured. The caller closes it. The
+    server ends it when its client vanishes (keepalives), so that locks of a dead process do not stay.
     """
     alias = store.owner_alias if owner and store.owner_alias in connections else store.alias
     settings = connections[alias].get_connection_params()

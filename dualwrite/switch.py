@@ -113,7 +113,11 @@ def pair(first: Store, second: Store) -> None:
 
 
 def audit(
-    store: Store, actor: Actor, verb: str, stream: str | None = None, evidence: Mapping[str, Any] | None = None
+    store: Store,
+    actor: Actor,
+    verb: str,
+    stream: str | None = None,
+    evidence: Mapping[str, Any] | None = None,
 ) -> None:
     """Add a line to the store's audit: who did what to which stream, and why."""
     with cursor(store) as found:
@@ -139,11 +143,13 @@ def _line(
 
 
 @contextmanager
-def _changing(
-    stream: Stream, store: Store, actor: Actor, verb: str, *, exclusive: bool = False
-) -> Iterator[Session]:
+def _changing(stream: Stream, store: Store, actor: Actor, verb: str, *, exclusive: bool = False) -> Iterator[Session]:
     """One transaction that changes the stream's state in a store and audits it there with before and after."""
-    with reaching(store), dedicated(store, f"{verb} {stream.name}") as session, _locked(session, stream, exclusive):
+    with (
+        reaching(store),
+        dedicated(store, f"{verb} {stream.name}") as session,
+        _locked(session, stream, exclusive),
+    ):
         before = _image(session, stream)
         yield session
         line = _line(actor, verb, stream.name, before=before, after=_image(session, stream))

@@ -34,5 +34,5 @@ def _reset(store: Store) -> None:
         cursor.execute(_TABLES)
         tables = [row[0] for row in cursor.fetchall()]
         if tables:
-            cursor.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE")  # noqa: S608 - names quoted by the server
+            cursor.execute(f"TRUNCATE {', '.join(tables)} RESTART IDENTITY CASCADE")
     capture.install(store)

@@ -58,7 +58,9 @@ def needed_locks(command: str) -> list[Path]:
 def outdated(locks: list[Path]) -> bool:
     """Whether the environment was not completely installed from exactly these lock files."""
     installed = read_stamp()
-    return UNFINISHED.exists() or any(installed.get(lock.name) != fingerprint(lock) for lock in locks)
+    # The interpreter it was made with may have been removed since.
+    broken = UNFINISHED.exists() or not os.access(VENV / "bin" / "python", os.X_OK)
+    return broken or any(installed.get(lock.name) != fingerprint(lock) for lock in locks)
 
 
 def read_stamp() -> dict[str, str]:
@@ -153,8 +155,8 @@ def install_with_pip(locks: list[Path]) -> int:
     for lock in locks:
         command += ["-r", str(lock)]
     total = sum(count_pins(lock) for lock in locks)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT}
-    with LOG.open("w") as log, subprocess.Popen(command, text=True, close_fds=False, **pipes) as pip:
+    pip = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, close_fds=False)
+    with LOG.open("w") as log, pip:
         show_progress(pip, log, total)
     return pip.returncode
 

@@ -18,9 +18,10 @@ from registry.screener.models import ScreenerIndexMembership, ScreenerInstrument
 
 # ModelAdmin takes its type argument in the stubs only, hence the ignored type-arg below.
 
-# Text columns hold single lines; Django would show text areas.
+# Text columns hold single lines, where Django would show text areas, and a field left empty means that the
+# value is not known: NULL, where Django would save '', which no rule for a format accepts.
 ONE_LINE: "Mapping[type[models.Field[Any, Any]], Mapping[str, Any]]" = {
-    models.TextField: {"widget": AdminTextInputWidget}
+    models.TextField: {"widget": AdminTextInputWidget, "empty_value": None}
 }
 
 

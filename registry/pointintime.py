@@ -7,9 +7,7 @@ from django.db.models import Q, QuerySet
 from registry.models import IndexMembershipHistory
 
 
-def members(
-    index_id: str, as_of: dt.date, known_at: dt.datetime | None = None
-) -> QuerySet[IndexMembershipHistory]:
+def members(index_id: str, as_of: dt.date, known_at: dt.datetime | None = None) -> QuerySet[IndexMembershipHistory]:
     """The spells of ``index_id`` that contain the day ``as_of``, one for each member, by instrument key.
 
     With ``known_at`` (an aware time) the answer is the one that was given then; without, the one known now.

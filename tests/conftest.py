@@ -44,7 +44,7 @@ def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBl
     """Both test databases with their tables, whatever databases a test says it uses."""
     connection_created.connect(_make_schema, dispatch_uid="make_schema")
     with django_db_blocker.unblock():
-        created = setup_databases(verbosity=0, interactive=False, aliases=[store.alias for store in Store])
+        created = setup_databases(verbosity=0, interactive=False, aliases={store.alias: None for store in Store})
         with connections[Store.SCREENER.alias].cursor() as cursor:
             cursor.execute(SCREENER_SCHEMA.read_text())
     yield

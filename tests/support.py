@@ -31,6 +31,15 @@ def add(screener: Session, symbol: str | None, index: str | None = "NIFTY 50", *
     )
 
 
+def fill(screener: Session, rows: int) -> None:
+    """That many memberships in the old store, symbols S1, S2, ..."""
+    screener.execute(
+        "INSERT INTO index_memberships (symbol, exchange, index_name)"
+        " SELECT 'S' || g, 'NSE', 'X' FROM generate_series(1, %s) AS g",
+        (rows,),
+    )
+
+
 def noted(screener: Session) -> list[str]:
     """Keys in the old store's outbox, in the order of their notes."""
     return column(screener, "SELECT key FROM dualwrite.outbox ORDER BY id")

@@ -16,7 +16,9 @@ def uninstall(store: Store, actor: Actor, *, force: bool = False) -> None:
         raise Refused("uninstalling needs a reason")
     busy = [stream.name for stream in all_streams() if _relies_on(stream, store)]
     if busy and not force:
-        raise Refused(f"streams {', '.join(busy)} rely on the {store} store's triggers; --force removes them all the same")
+        raise Refused(
+            f"streams {', '.join(busy)} rely on the {store} store's triggers; --force removes them all the same"
+        )
     switch.audit(store, actor, "uninstall", evidence={"relied_on_by": busy, "force": force})
     capture.uninstall(store)
 

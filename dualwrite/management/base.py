@@ -18,7 +18,7 @@ from dualwrite.switch import Actor
 class OperatorCommand(BaseCommand):
     """0 yes or done; 1 no; 2 usage; 3 could not tell; 4 already running."""
 
-    requires_system_checks: list[str] = []  # noqa: RUF012 - Django's own declaration; a broken store must not stop `status`
+    requires_system_checks: list[str] = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Every operator command answers in JSON when asked."""

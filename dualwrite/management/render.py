@@ -14,7 +14,18 @@ def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 def status_text(rows: Sequence[dict[str, Any]]) -> str:
     """One line per stream, then what is half-done or blocked, each with the command that mends it."""
-    head = ["stream", "stage", "authority", "mirroring", "verified", "pending", "oldest", "parked", "relayed", "last validation"]
+    head = [
+        "stream",
+        "stage",
+        "authority",
+        "mirroring",
+        "verified",
+        "pending",
+        "oldest",
+        "parked",
+        "relayed",
+        "last validation",
+    ]
     lines = [table(head, [_status_row(row) for row in rows])]
     for row in rows:
         if row["transition"]:

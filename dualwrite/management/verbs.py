@@ -63,7 +63,9 @@ def do_enable(options: Options) -> Answer:
         done = enable(stream, actor(options), force=options["force"], dry_run=options["dry_run"])
         what = done.preview.sentence() if done.preview else "enabled already"
         rows.append({**asdict(done), "sentence": what})
-    lines = [f"{row['stream']}: {row['sentence']}" + (f"; {row['noted']} keys noted" if row["noted"] else "") for row in rows]
+    lines = [
+        f"{row['stream']}: {row['sentence']}" + (f"; {row['noted']} keys noted" if row["noted"] else "") for row in rows
+    ]
     return Answer({"streams": rows}, "\n".join(lines))
 
 

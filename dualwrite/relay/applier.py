@@ -90,9 +90,7 @@ class Applier:
     def _take_out_duplicates(self, staged: int) -> tuple[tuple[str, ...], int]:
         if staged < 2:
             return (), 0
-        rows = self._session.execute(
-            compose("relay", "take_out_duplicates", staged=self._staged)
-        ).fetchall()
+        rows = self._session.execute(compose("relay", "take_out_duplicates", staged=self._staged)).fetchall()
         return tuple(sorted({str(row[0]) for row in rows})), len(rows)
 
     def _mirror_rows(self) -> int:

@@ -5,6 +5,7 @@ import socket
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from types import TracebackType
 
 import psycopg
@@ -28,10 +29,11 @@ POISON = (errors.DataError, errors.IntegrityError, errors.RaiseException)
 
 @dataclass(frozen=True)
 class Moved:
-    """What one batch did: different keys taken, and how many of them were parked."""
+    """What one batch did: different keys taken, how many of them were parked; or why nothing is relayed now."""
 
     keys: int = 0
     parked: int = 0
+    still: str = ""
 
 
 class Pipe:
@@ -47,7 +49,6 @@ class Pipe:
             epochs = _acquire(self._mirror, stream, self.partitions)
             self._reader = Reader(stream, authority, self._source)
             self._applier = Applier(stream, authority.peer, self._mirror, epochs)
-            self._brake = brake.brake_for(stream, self._registry)
 
     def __enter__(self) -> "Pipe":
         return self
@@ -88,9 +89,12 @@ class Pipe:
                 raise exc from None
 
     def _move(self) -> Moved:
-        if self.standing_still():
-            return Moved()
-        keys = self._reader.take(self.partitions, BATCH_SIZE.value())
+        still = self.standing_still()
+        if still:
+            return Moved(still=still)
+        size = BATCH_SIZE.value()
+        keys = self._reader.take(self.partitions, size)
+        self._brake = partial(brake.brake, self.stream, self._registry, keys < size)
         if not keys:
             brake.release(self.stream, self._registry)
             return Moved()
@@ -146,9 +150,7 @@ def open_pipe(stream: Stream) -> Pipe | None:
 def _lock_partitions(session: Session, stream: Stream) -> list[int]:
     held = []
     for partition in PARTITIONS:
-        row = session.execute(
-            statement("relay", "try_partition"), {"name": f"{stream.name}/{partition}"}
-        ).fetchone()
+        row = session.execute(statement("relay", "try_partition"), {"name": f"{stream.name}/{partition}"}).fetchone()
         if row and row[0]:
             held.append(partition)
     return held

@@ -67,9 +67,7 @@ class Reader:
 
     def keyless(self) -> list[str]:
         """Keys of the batch that have a NULL part."""
-        query = compose(
-            "relay", "keyless", batch=self._batch, no_null_key=projection.no_null_key(self._stream, "b")
-        )
+        query = compose("relay", "keyless", batch=self._batch, no_null_key=projection.no_null_key(self._stream, "b"))
         return [str(row[0]) for row in self._session.execute(query).fetchall()]
 
     def key_at(self, ordinal: int) -> str:
@@ -95,9 +93,7 @@ class Reader:
 
     def done(self) -> None:
         """Delete the batch's notes and forget it."""
-        self._session.execute(
-            compose("relay", "done", batch=self._batch, stream=sql.Literal(self._stream.name))
-        )
+        self._session.execute(compose("relay", "done", batch=self._batch, stream=sql.Literal(self._stream.name)))
         self.forget()
 
     def forget(self) -> None:

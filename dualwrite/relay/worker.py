@@ -24,9 +24,13 @@ STALLED_AFTER_SECONDS = 60.0
 
 @dataclass
 class Lane:
-    """One stream of a worker: its pipe when open, and what it last said, so that a trouble is logged once."""
+    """One stream of a worker: its pipe when open, and what it last said, so that a trouble is logged once.
+
+    A patient lane waits troubles out; one that is not raises them.
+    """
 
     stream: Stream
+    patient: bool = True
     pipe: Pipe | None = None
     said: str = ""
     try_again_at: float = 0.0
@@ -34,25 +38,31 @@ class Lane:
     backoff: float = field(default=RETRY_SECONDS[0])
 
     def step(self) -> Moved:
-        """Relay one batch if there is one; a trouble is logged, waited out and tried again."""
+        """Relay one batch if there is one."""
         if time.monotonic() < self.try_again_at:
             return Moved()
         try:
             moved = self._move()
         except Held as exc:
-            self._say(str(exc))
-            return Moved()
+            if not self.patient:
+                raise
+            moved = Moved(still=exc.detail)
         except Superseded as exc:
             log.info("%s; starting over", exc)
             self.close()
             return Moved()
         except (DualWriteError, psycopg.Error) as exc:
             self.close()
+            if isinstance(exc, DualWriteError) and not self.patient:
+                raise
             self._say(f"{exc}; trying again")
             self.try_again_at = time.monotonic() + self.backoff
             self.backoff = min(self.backoff * 2, RETRY_SECONDS[1])
             return Moved()
-        self._recovered()
+        if moved.still:
+            self._say(f"stream {self.stream.name} stands still: {moved.still}")
+        else:
+            self._recovered()
         return moved
 
     def close(self) -> None:
@@ -105,9 +115,10 @@ def run(streams: Sequence[Stream], stop: threading.Event) -> None:
 def drain(stream: Stream, progress: Callable[[int, int], None] = lambda done, waiting: None) -> Moved:
     """Relay until nothing waits; returns what this call moved itself (another relay may have helped).
 
-    Raises Held when an operator or the brake stopped the stream, RelayStalled when nothing moves for a minute.
+    Raises StoreUnreachable and the like at once, Held when an operator or the brake stopped the stream, RelayStalled
+    when nothing moves for a minute.
     """
-    lane, keys, parked = Lane(stream), 0, 0
+    lane, keys, parked = Lane(stream, patient=False), 0, 0
     idle = threading.Event()
     waiting, since = -1, time.monotonic()
     try:

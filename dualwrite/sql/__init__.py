@@ -28,4 +28,4 @@ def statement(file: str, name: str) -> str:
 
 def compose(file: str, name: str, **fragments: sql.Composable) -> sql.Composed:
     """The named template with its {places} filled."""
-    return sql.SQL(statement(file, name)).format(**fragments)  # type: ignore[arg-type]
+    return sql.SQL(statement(file, name)).format(**fragments)

@@ -103,18 +103,23 @@ SELECT pg_try_advisory_lock(25720, hashtext(%(name)s))
 SELECT paused, held_because, brake_lifted, brake_spent FROM dualwrite_stream WHERE stream = %(stream)s
 
 -- name: spend
--- Account for deletes before they happen; no row means that they exceed what is allowed.
-UPDATE dualwrite_stream SET brake_spent = brake_spent + %(deletes)s
- WHERE stream = %(stream)s AND (brake_lifted OR brake_spent + %(deletes)s <= %(allowed)s)
+-- Account for deletes before they happen, in a new window where the last one is over; no row means that they exceed
+-- what is allowed.
+UPDATE dualwrite_stream AS c
+   SET brake_spent = w.spent + %(deletes)s, brake_since = w.since
+  FROM (SELECT stream, CASE WHEN over THEN 0 ELSE brake_spent END AS spent, CASE WHEN over THEN now() ELSE brake_since END AS since
+          FROM (SELECT stream, brake_spent, brake_since, brake_since IS NULL
+                       OR (%(caught_up)s AND brake_since < now() - make_interval(secs => %(window)s)) AS over
+                  FROM dualwrite_stream WHERE stream = %(stream)s) AS found) AS w
+ WHERE c.stream = w.stream AND (c.brake_lifted OR w.spent + %(deletes)s <= %(allowed)s)
 
 -- name: hold
 -- Stop relaying until an operator confirms.
 UPDATE dualwrite_stream SET held_because = %(because)s, changed_at = now() WHERE stream = %(stream)s AND held_because = ''
 
 -- name: release_brake
--- The outbox was empty: deletes are counted anew and a confirmation has been used up.
-UPDATE dualwrite_stream SET brake_spent = 0, brake_lifted = false
- WHERE stream = %(stream)s AND (brake_spent > 0 OR brake_lifted)
+-- The outbox is empty: a confirmation has been used up, and what it let through no longer counts.
+UPDATE dualwrite_stream SET brake_spent = 0, brake_since = NULL, brake_lifted = false WHERE stream = %(stream)s AND brake_lifted
 
 -- name: park
 -- Set a key aside with its error, or note that it failed again.

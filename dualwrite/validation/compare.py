@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-
 from dualwrite.stages import Store
 from dualwrite.stores import dedicated, reaching
 from dualwrite.stream import Stream
@@ -49,7 +48,10 @@ def candidates(stream: Stream, buckets: list[int]) -> Iterator[str]:
     """Keys of those buckets that are on one side only, differ, or occur more than once on a side."""
     if not buckets:
         return
-    with _stream_rows(stream, Store.SCREENER, buckets) as one, _stream_rows(stream, Store.REGISTRY, buckets) as two:
+    with (
+        _stream_rows(stream, Store.SCREENER, buckets) as one,
+        _stream_rows(stream, Store.REGISTRY, buckets) as two,
+    ):
         yield from merge(iter(one), iter(two))
 
 
@@ -99,5 +101,3 @@ class _stream_rows:
             cursor.itersize = FETCH
             for row in cursor.execute(query):
                 yield str(row[0]), str(row[1]), str(row[2])
-
-

@@ -101,4 +101,3 @@ def _mark_dead(stream: Stream) -> None:
 def latest(stream: Stream) -> ValidationRun | None:
     """The last finished or running validation of the stream."""
     return ValidationRun.objects.filter(stream=stream.name).first()
-

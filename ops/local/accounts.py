@@ -71,9 +71,7 @@ def service_account() -> Account:
         except KeyError:
             continue
         return Account(entry.pw_uid, entry.pw_gid, switch=True)
-    raise LauncherError(
-        "Root needs an account for the database server: add one with `useradd --system postgres`."
-    )
+    raise LauncherError("Root needs an account for the database server: add one with `useradd --system postgres`.")
 
 
 def service_home(var: Path, account: Account) -> Path:

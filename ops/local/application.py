@@ -1,6 +1,6 @@
 """The Django side of setting up: migrate, install the engine in both stores, admin user, main job.
 
-Each step is a management command in a process of its own, with its output on our stderr.
+Both run in processes of their own; the launcher itself never loads Django.
 """
 
 import hashlib
@@ -16,19 +16,7 @@ from ops.local.locks import exclusive, write_atomically
 from ops.local.place import ROOT, Place
 
 MANAGE = [sys.executable, str(ROOT / "manage.py")]
-SETUP = (
-    ("migrate", "--verbosity", "0", "--no-input"),
-    ("dualwrite", "install", "--store", "registry"),
-    ("dualwrite", "install", "--store", "screener"),
-)
-# Run in manage.py's shell. Only a first superuser is made, so later changes of its password are kept.
-CREATE_ADMIN = """
-import os
-from django.contrib.auth import get_user_model
-users = get_user_model().objects
-if not users.filter(is_superuser=True).exists():
-    users.create_superuser("admin", password=os.environ["ADMIN_PASSWORD"])
-"""
+SETUP = [sys.executable, "-m", "ops.local.setup_stores"]
 
 
 def prepare(place: Place, environment: Mapping[str, str], admin_password: str, *, always: bool) -> None:
@@ -38,9 +26,7 @@ def prepare(place: Place, environment: Mapping[str, str], admin_password: str, *
         if not always and place.prepared.exists() and place.prepared.read_text() == wanted:
             return
         place.prepared.unlink(missing_ok=True)
-        for command in SETUP:
-            manage(environment, *command)
-        create_admin(environment, admin_password)
+        set_up(dict(environment) | {"ADMIN_PASSWORD": admin_password})
         write_atomically(place.prepared, wanted)
 
 
@@ -62,24 +48,14 @@ def decides(path: Path) -> bool:
     return path.is_file() and (part_of_schema or path.parent == ROOT / "dualwrite")
 
 
-def manage(environment: Mapping[str, str], *arguments: str) -> None:
-    """One management command, quiet unless it fails. Raises LauncherError with what it wrote."""
+def set_up(environment: Mapping[str, str]) -> None:
+    """Run `setup_stores`, quiet unless it fails. Raises LauncherError with the end of what it wrote."""
     # In the checkout, because Celery puts the current directory first on the import path.
-    done = subprocess.run(
-        [*MANAGE, *arguments], env=dict(environment), cwd=ROOT, capture_output=True, text=True, check=False
-    )
+    done = subprocess.run(SETUP, env=environment, cwd=ROOT, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        output = "\n".join(
-            f"    {line}" for line in f"{done.stdout}\n{done.stderr}".strip().splitlines()[-15:]
-        )
-        raise LauncherError(f"manage.py {' '.join(arguments)} failed (exit {done.returncode}):\n{output}")
-
-
-def create_admin(environment: Mapping[str, str], password: str) -> None:
-    """The superuser `admin`, when there is no superuser at all."""
-    manage(
-        dict(environment) | {"ADMIN_PASSWORD": password}, "shell", "--no-imports", "--command", CREATE_ADMIN
-    )
+        lines = f"{done.stdout}\n{done.stderr}".strip().splitlines()[-15:]
+        output = "\n".join(f"    {line}" for line in lines)
+        raise LauncherError(f"Setting up the databases failed (exit {done.returncode}):\n{output}")
 
 
 def main_job(environment: Mapping[str, str], *, json: bool) -> int:

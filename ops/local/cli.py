@@ -3,14 +3,15 @@
 import argparse
 import sys
 
+import psutil
+import psycopg
+
 from ops.local import commands
 from ops.local.children import interruptible
 from ops.local.errors import LauncherError
 from ops.local.say import say
 
-DESCRIPTION = (
-    "Run the instrument registry on this machine. Without a sub-command: set up, run the main job, serve."
-)
+DESCRIPTION = "Run the instrument registry on this machine. Without a sub-command: set up, run the main job, serve."
 PASS_THROUGH = ("test", "bench", "manage", "psql")
 
 
@@ -23,6 +24,9 @@ def main(arguments: list[str]) -> int:
     except LauncherError as exc:
         say(str(exc))
         return exc.exit_code
+    except (OSError, psycopg.Error, psutil.Error) as exc:
+        say(f"{type(exc).__name__}: {' '.join(str(exc).split())}")
+        return LauncherError.exit_code
 
 
 def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:

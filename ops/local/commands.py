@@ -56,9 +56,7 @@ def describe_running(place: Place) -> str:
     if identity is None:
         return "Another ./run of this checkout is just starting or stopping."
     since = datetime.fromtimestamp(identity.created).astimezone()
-    return (
-        f"./run is running already for this checkout (pid {identity.pid}, since {since:%Y-%m-%d %H:%M:%S})."
-    )
+    return f"./run is running already for this checkout (pid {identity.pid}, since {since:%Y-%m-%d %H:%M:%S})."
 
 
 def once(options: argparse.Namespace, _: list[str]) -> int:
@@ -100,9 +98,7 @@ def psql(_: argparse.Namespace, rest: list[str]) -> int:
         "PGDATABASE": address.path.lstrip("/"),
     }
     if rest[0] == "registry":
-        connection["PGOPTIONS"] = (
-            f"{os.environ.get('PGOPTIONS', '')} -c search_path=instrument_registry,public"
-        )
+        connection["PGOPTIONS"] = f"{os.environ.get('PGOPTIONS', '')} -c search_path=instrument_registry,public"
     # In the environment, because everybody can read the command line of a process.
     replace([tool(running.postgres.bin, "psql"), *rest[1:]], os.environ | connection)
     return 0

@@ -25,6 +25,11 @@ class Place:
         return self.var / "run.json"
 
     @property
+    def outside(self) -> Path:
+        """Names the directory of the servers' data when that is not below `var`."""
+        return self.var / "services.home"
+
+    @property
     def prepared(self) -> Path:
         """Fingerprint of the code that was last migrated and installed."""
         return self.var / "prepared"

@@ -104,9 +104,7 @@ class Postgres:
         finally:
             secret.unlink()
         if made.returncode != 0:
-            raise LauncherError(
-                f"The database cluster could not be made in {partial}:\n{made.stderr.strip()}"
-            )
+            raise LauncherError(f"The database cluster could not be made in {partial}:\n{made.stderr.strip()}")
         partial.rename(self.data)
 
     def _run(self, command: list[Path | str], text: str | None = None) -> "subprocess.CompletedProcess[str]":
@@ -193,9 +191,7 @@ class Postgres:
             ).close()
         except psycopg.OperationalError as exc:
             if "password authentication failed" in str(exc):
-                raise LauncherError(
-                    f"The server on port {port} refuses the password in the credentials file."
-                ) from exc
+                raise LauncherError(f"The server on port {port} refuses the password in the credentials file.") from exc
             return False
         return True
 

@@ -39,7 +39,7 @@ def package_directory(name: str) -> Path:
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:
         raise LauncherError(f"The package {name} is not installed; run ./run doctor.")
-    return Path(spec.submodule_search_locations[0])
+    return Path(spec.submodule_search_locations[0]).resolve()
 
 
 def reachable_copy(sources: list[Path]) -> Path:

@@ -65,9 +65,7 @@ def connect(address: str) -> Connection:
         return psycopg.connect(address, autocommit=True, connect_timeout=10)
     except psycopg.Error as exc:
         where = f"{parts.hostname or 'localhost'}:{parts.port or 5432}{parts.path}"
-        raise LauncherError(
-            f"The database at {where} cannot be reached: {' '.join(str(exc).split())}"
-        ) from exc
+        raise LauncherError(f"The database at {where} cannot be reached: {' '.join(str(exc).split())}") from exc
 
 
 def exists(connection: Connection, query: LiteralString, *values: str) -> bool:
@@ -78,13 +76,9 @@ def exists(connection: Connection, query: LiteralString, *values: str) -> bool:
 def create_role(connection: Connection, role: str, password: str) -> None:
     """A login role with this password and no other right; only the password's verifier is sent."""
     encoding = connection.info.encoding
-    secret = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode(
-        encoding
-    )
+    secret = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode(encoding)
     verb = "ALTER" if exists(connection, "SELECT 1 FROM pg_roles WHERE rolname = %s", role) else "CREATE"
-    statement = sql.SQL(verb) + sql.SQL(" ROLE {} LOGIN PASSWORD {}").format(
-        sql.Identifier(role), sql.Literal(secret)
-    )
+    statement = sql.SQL(verb) + sql.SQL(" ROLE {} LOGIN PASSWORD {}").format(sql.Identifier(role), sql.Literal(secret))
     connection.execute(statement)
 
 

@@ -78,11 +78,6 @@ def by_whom(port: int) -> str:
     except psutil.AccessDenied:
         return ""
     for connection in connections:
-        if (
-            connection.laddr
-            and connection.laddr.port == port
-            and connection.pid
-            and connection.status == "LISTEN"
-        ):
+        if connection.laddr and connection.laddr.port == port and connection.pid and connection.status == "LISTEN":
             return f" by {psutil.Process(connection.pid).name()} (pid {connection.pid})"
     return ""

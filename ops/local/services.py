@@ -2,11 +2,14 @@
 
 import contextlib
 import os
+import shutil
+import signal
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 
-from ops.local import environment, provision
+from ops.local import environment, processes, provision
 from ops.local.accounts import service_account, service_home
 from ops.local.children import hold_signals
 from ops.local.credentials import Credentials
@@ -35,6 +38,8 @@ class Services:
         """Find programs, account and directories; nothing is started."""
         account = service_account()
         home = service_home(place.var, account)
+        if not home.is_relative_to(place.var):
+            discard_remains(place, home)
         postgres = Postgres(home, postgres_bin(account), account, place.log("postgres"), place.durable)
         return cls(place, postgres, Valkey(home, valkey_server(account), account, place.log("valkey")))
 
@@ -60,7 +65,7 @@ class Services:
         with exclusive(self.place.lock("services")):
             old = Credentials.read(self.place.credentials)
             credentials = old or Credentials.random()
-            if old is None:
+            if old is None and needed.postgres:
                 self._adopt(credentials)
             started = []
             if needed.postgres:
@@ -102,6 +107,19 @@ class Services:
         stops = ((VALKEY, self.valkey.stop), (POSTGRES, partial(self.postgres.stop, now=now)))
         with exclusive(self.place.lock("services")):
             return [name for name, stop in stops if name in names and stop()]
+
+
+def discard_remains(place: Place, home: Path) -> None:
+    """Delete what `home`, outside of `place`, holds of an earlier state directory at the same path."""
+    with exclusive(place.lock("services")):
+        if place.outside.exists():
+            return
+        for name in ("postgres", "valkey"):
+            for process in processes.servers_in(name, home / name):
+                processes.end(process, ((signal.SIGQUIT, 5.0),))
+            shutil.rmtree(home / name, ignore_errors=True)
+        (home / "provisioned").unlink(missing_ok=True)
+        write_atomically(place.outside, f"{home}\n")
 
 
 @contextlib.contextmanager

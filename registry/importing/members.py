@@ -103,7 +103,5 @@ def _currency(row: Row, clue: Clue, found: Listing) -> str:
     # The currency of a row belongs to the listing its exchange field names: a share of New York whose row
     # names its Frankfurt listing is not traded in euros.
     exchange = found.exchange
-    ours = (
-        not clue.exchange or clue.exchange == exchange.code or clue.exchange.startswith(f"{exchange.code}:")
-    )
+    ours = clue.exchange.partition(":")[0] in ("", exchange.code)
     return (row.value("currency") if ours else "") or exchange.currency

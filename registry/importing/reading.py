@@ -60,9 +60,7 @@ def opened(path: Path, given: Mapping[str, str], index: str | None) -> Iterator[
 def problem(row: Row, layout: Layout) -> Rejection | None:
     """What makes a row unreadable whatever it says: its number of columns, its encoding, its characters."""
     if len(row.fields) != len(layout.header):
-        return Rejection(
-            row, "", f"wrong number of columns: {len(row.fields)} instead of {len(layout.header)}"
-        )
+        return Rejection(row, "", f"wrong number of columns: {len(row.fields)} instead of {len(layout.header)}")
     for column, text in zip(layout.header, row.fields, strict=True):
         if not _is_utf8(text):
             return Rejection(row, column, "bad encoding: not UTF-8")

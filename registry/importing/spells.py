@@ -44,9 +44,7 @@ class Decided:
     rejections: Sequence[Rejection]
 
 
-def parse(
-    rows: Iterable[Row], layout: Layout, index: str, evidence: Evidence
-) -> tuple[list[Spell], list[Rejection]]:
+def parse(rows: Iterable[Row], layout: Layout, index: str, evidence: Evidence) -> tuple[list[Spell], list[Rejection]]:
     """The spells the rows stand for, before they are compared with each other and with what is stored."""
     parsed = [_parse(row, layout, index, evidence) for row in rows]
     spells = [spell for spell in parsed if isinstance(spell, Spell)]

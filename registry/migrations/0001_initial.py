@@ -66,9 +66,7 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("instrument_key", models.TextField()),
                 ("index_id", models.TextField()),
@@ -82,9 +80,7 @@ class Migration(migrations.Migration):
                 "ordering": ["index_id", "instrument_key"],
                 "indexes": [models.Index(fields=["index_id"], name="index_memberships_index_id")],
                 "constraints": [
-                    models.UniqueConstraint(
-                        fields=("instrument_key", "index_id"), name="index_memberships_key"
-                    ),
+                    models.UniqueConstraint(fields=("instrument_key", "index_id"), name="index_memberships_key"),
                     models.CheckConstraint(
                         condition=models.Q(
                             (
@@ -125,18 +121,14 @@ class Migration(migrations.Migration):
             fields=[
                 (
                     "id",
-                    models.BigAutoField(
-                        auto_created=True, primary_key=True, serialize=False, verbose_name="ID"
-                    ),
+                    models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID"),
                 ),
                 ("instrument_key", models.TextField()),
                 ("index_id", models.TextField()),
                 ("spell", django.contrib.postgres.fields.ranges.DateRangeField()),
                 (
                     "recorded_at",
-                    models.DateTimeField(
-                        db_default=django.contrib.postgres.functions.TransactionNow(), editable=False
-                    ),
+                    models.DateTimeField(db_default=django.contrib.postgres.functions.TransactionNow(), editable=False),
                 ),
                 ("superseded_at", models.DateTimeField(blank=True, editable=False, null=True)),
                 ("source", models.TextField()),
@@ -145,9 +137,7 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "index membership history",
                 "db_table": "index_membership_history",
                 "ordering": ["index_id", "instrument_key", "recorded_at", "id"],
-                "indexes": [
-                    models.Index(fields=["index_id", "instrument_key"], name="index_membership_history_key")
-                ],
+                "indexes": [models.Index(fields=["index_id", "instrument_key"], name="index_membership_history_key")],
                 "constraints": [
                     models.CheckConstraint(
                         condition=models.Q(
@@ -228,15 +218,11 @@ class Migration(migrations.Migration):
                 ("is_active", models.BooleanField(db_default=True, default=True)),
                 (
                     "created_at",
-                    models.DateTimeField(
-                        db_default=django.contrib.postgres.functions.TransactionNow(), editable=False
-                    ),
+                    models.DateTimeField(db_default=django.contrib.postgres.functions.TransactionNow(), editable=False),
                 ),
                 (
                     "updated_at",
-                    models.DateTimeField(
-                        db_default=django.contrib.postgres.functions.TransactionNow(), editable=False
-                    ),
+                    models.DateTimeField(db_default=django.contrib.postgres.functions.TransactionNow(), editable=False),
                 ),
             ],
             options={
@@ -244,9 +230,7 @@ class Migration(migrations.Migration):
                 "ordering": ["instrument_key"],
                 "indexes": [
                     models.Index(fields=["isin"], name="instruments_isin"),
-                    models.Index(
-                        condition=models.Q(("figi__isnull", False)), fields=["figi"], name="instruments_figi"
-                    ),
+                    models.Index(condition=models.Q(("figi__isnull", False)), fields=["figi"], name="instruments_figi"),
                 ],
                 "constraints": [
                     models.CheckConstraint(
@@ -296,9 +280,7 @@ class Migration(migrations.Migration):
                         violation_error_message="isin must be two letters, nine letters or digits, a digit.",
                     ),
                     models.CheckConstraint(
-                        condition=models.Q(
-                            ("figi__regex", "^[B-DF-HJ-NP-TV-Z]{2}G[B-DF-HJ-NP-TV-Z0-9]{8}[0-9]$")
-                        ),
+                        condition=models.Q(("figi__regex", "^[B-DF-HJ-NP-TV-Z]{2}G[B-DF-HJ-NP-TV-Z0-9]{8}[0-9]$")),
                         name="instruments_figi_format",
                         violation_error_message="figi must be a 12 character FIGI.",
                     ),

@@ -32,16 +32,10 @@ class IndexMembershipHistory(models.Model):
         db_table = "index_membership_history"
         verbose_name_plural = "index membership history"
         ordering: ClassVar = ["index_id", "instrument_key", "recorded_at", "id"]
-        indexes: ClassVar = [
-            models.Index(fields=["index_id", "instrument_key"], name="index_membership_history_key")
-        ]
+        indexes: ClassVar = [models.Index(fields=["index_id", "instrument_key"], name="index_membership_history_key")]
         constraints: ClassVar = [
-            rules.matches(
-                "index_membership_history", "instrument_key", rules.INSTRUMENT_KEY, "exchange:symbol"
-            ),
-            rules.matches(
-                "index_membership_history", "index_id", rules.TRIMMED, "text without surrounding blanks"
-            ),
+            rules.matches("index_membership_history", "instrument_key", rules.INSTRUMENT_KEY, "exchange:symbol"),
+            rules.matches("index_membership_history", "index_id", rules.TRIMMED, "text without surrounding blanks"),
             ExclusionConstraint(
                 name="index_membership_history_no_overlap",
                 # Equality by bytes: GiST compares at every insert; a locale's comparison takes twice as long.

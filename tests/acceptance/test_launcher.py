@@ -3,6 +3,7 @@
 import os
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -101,7 +102,7 @@ def test_nobody_gets_in_without_a_password(services: Services) -> None:
     assert credentials.password("REDIS_URL") not in " ".join(command_lines(services))
 
 
-def listening(process: psutil.Process | None) -> set[tuple[str, int]]:
+def listening(process: psutil.Process | None) -> set[tuple[object, ...]]:
     """The addresses `process` accepts connections at; Unix sockets would be an error here."""
     assert process is not None
     open_sockets = process.net_connections(kind="all")
@@ -166,8 +167,8 @@ def test_ports_are_kept_over_a_restart_and_changed_when_taken(services: Services
     assert kept == credentials
     port = services.postgres.port() or 0
     services.stop()
-    with ports.socket.socket() as taken:
-        taken.setsockopt(ports.socket.SOL_SOCKET, ports.socket.SO_REUSEADDR, 1)
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind((ports.LOOPBACK, port))
         taken.listen()
         moved, _ = services.ensure({})

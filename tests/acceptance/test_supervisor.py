@@ -82,7 +82,7 @@ def left_over(root: Path) -> list[str]:
     return found
 
 
-def test_a_second_run_says_that_one_is_running_and_the_first_stops_in_order(copy: Path) -> None:
+def test_a_second_run_is_refused_and_the_first_stops_everything_in_order(copy: Path) -> None:
     with serving(copy) as (process, log):
         second = run(copy, "--port", "1")
         assert second.returncode == 4
@@ -94,35 +94,35 @@ def test_a_second_run_says_that_one_is_running_and_the_first_stops_in_order(copy
     assert left_over(copy) == []
 
 
-def test_what_is_killed_comes_back(copy: Path) -> None:
+def test_what_is_killed_comes_back_and_after_the_supervisor_the_next_run_takes_over(copy: Path) -> None:
     with serving(copy) as (process, log):
         before = {name: pid_of(copy, name) for name in NAMES}
         for pid in before.values():
             os.kill(pid, signal.SIGKILL)
-        services = [found for found in psutil.Process(process.pid).children() if "postgres" in found.name()]
-        services[0].send_signal(signal.SIGKILL)
-        back = lambda: all(pid_of(copy, name) != before[name] for name in NAMES)  # noqa: E731
-        assert processes.until(back, 20), log.read_text()
-        assert processes.until(lambda: log.read_text().count("started PostgreSQL") == 2, 20), log.read_text()
+        kill_postgres(process.pid)
+        assert processes.until(lambda: not set(before.values()) & set(pids(copy)), 30), log.read_text()
+        assert processes.until(lambda: log.read_text().count("started PostgreSQL") == 2, 30), log.read_text()
         assert run(copy, "psql", "screener", "-Atc", "SELECT 'alive'").stdout == "alive\n"
-        stopped = run(copy, "stop")
-        assert stopped.returncode == 0
+        orphans = pids(copy)
+        process.kill()
+    with serving(copy) as (process, log):
+        for name in NAMES:
+            assert f"stopped {name}, left behind by a ./run that was killed" in log.read_text()
+        assert not [pid for pid in orphans if psutil.pid_exists(pid)]
+        assert run(copy, "stop").returncode == 0
         assert process.wait(timeout=10) == 0
     assert left_over(copy) == []
 
 
-def test_after_a_killed_supervisor_the_next_run_takes_over(copy: Path) -> None:
-    with serving(copy) as (process, _):
-        orphans = {name: pid_of(copy, name) for name in NAMES}
-        process.kill()
-    with serving(copy) as (process, log):
-        text = log.read_text()
-        for name, pid in orphans.items():
-            assert f"stopped {name}, left behind by a ./run that was killed" in text
-            assert not psutil.pid_exists(pid)
-        process.terminate()
-        assert process.wait(timeout=60) == 0
-    assert left_over(copy) == []
+def pids(root: Path) -> list[int]:
+    """The pids of all supervised processes."""
+    return [pid_of(root, name) for name in NAMES]
+
+
+def kill_postgres(supervisor: int) -> None:
+    """SIGKILL the postmaster among the supervisor's children."""
+    children = psutil.Process(supervisor).children()
+    next(child for child in children if child.name() == "postgres").send_signal(signal.SIGKILL)
 
 
 def test_stopping_when_nothing_runs_is_no_error(copy: Path) -> None:

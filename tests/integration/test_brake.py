@@ -11,16 +11,14 @@ from dualwrite.stores import Session
 from dualwrite.stream import Stream
 from dualwrite.switch import Actor
 from tests.conftest import TESTER
-from tests.support import enabled, mirrored, one
-
-FILL = "INSERT INTO index_memberships (symbol, exchange, index_name) SELECT 'S' || g, 'NSE', 'X' FROM generate_series(1, 200) g"
+from tests.support import enabled, fill, mirrored, one
 
 
 @pytest.fixture
 def held(screener: Session, memberships: Stream) -> None:
     """200 rows mirrored, 100 deleted: the stream is held."""
     enabled(memberships)
-    screener.execute(FILL)
+    fill(screener, 200)
     worker.drain(memberships)
     screener.execute("DELETE FROM index_memberships WHERE id % 2 = 0")
     with pytest.raises(Held):
@@ -61,7 +59,7 @@ def test_deletes_in_small_batches_add_up(
 ) -> None:
     monkeypatch.setenv("INSTRUMENT_REGISTRY_BATCH_SIZE", "20")
     enabled(memberships)
-    screener.execute(FILL)
+    fill(screener, 200)
     worker.drain(memberships)
     screener.execute("DELETE FROM index_memberships WHERE id % 2 = 0")
     with pytest.raises(Held):
@@ -69,14 +67,45 @@ def test_deletes_in_small_batches_add_up(
     assert 150 <= len(mirrored(registry)) < 200
 
 
-def test_enabling_says_what_it_would_delete_and_needs_force(screener: Session, registry: Session, memberships: Stream) -> None:
+def test_small_deletes_between_which_the_relay_is_idle_add_up_within_the_window(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
+    enabled(memberships)
+    fill(screener, 200)
+    worker.drain(memberships)
+    for remainder in range(3):
+        screener.execute("DELETE FROM index_memberships WHERE id %% 10 = %s", (remainder,))
+        if remainder < 2:
+            worker.drain(memberships)
+    with pytest.raises(Held):
+        worker.drain(memberships)
+    assert len(mirrored(registry)) == 160
+
+
+def test_deletes_at_a_pace_that_the_window_allows_never_hold(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
+    enabled(memberships)
+    fill(screener, 200)
+    worker.drain(memberships)
+    for remainder in range(5):
+        screener.execute("DELETE FROM index_memberships WHERE id %% 10 = %s", (remainder,))
+        worker.drain(memberships)
+        registry.execute("UPDATE dualwrite_stream SET brake_since = brake_since - interval '61 s'")
+    assert len(mirrored(registry)) == 100
+
+
+def test_enabling_says_what_it_would_delete_and_needs_force(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
     with registry.transaction():
         registry.execute("UPDATE dualwrite.stream_state SET role = 'mirror'")
         registry.execute("SELECT set_config('dualwrite.relay', 'index_memberships:0', true)")
         registry.execute(
-            "INSERT INTO index_memberships (instrument_key, index_id) SELECT 'NSE:OLD' || g, 'X' FROM generate_series(1, 60) g"
+            "INSERT INTO index_memberships (instrument_key, index_id)"
+            " SELECT 'NSE:OLD' || g, 'X' FROM generate_series(1, 60) g"
         )
-    screener.execute(FILL)
+    fill(screener, 200)
     with pytest.raises(Refused, match="the mirror gets 200, 0 of its rows are overwritten, 60 deleted; more than 50"):
         enable(memberships, TESTER)
     assert stream_status(memberships)["stage"] == "off"
@@ -91,7 +120,7 @@ def test_a_paused_stream_notes_and_loses_nothing(screener: Session, registry: Se
     enabled(memberships)
     assert pause(memberships, TESTER)
     assert not pause(memberships, TESTER), "a second pause changes nothing"
-    screener.execute(FILL)
+    fill(screener, 200)
     with pytest.raises(Held, match="paused by an operator"):
         worker.drain(memberships)
     assert mirrored(registry) == {}

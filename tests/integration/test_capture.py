@@ -28,12 +28,18 @@ def capturing(screener: Session, memberships: Stream) -> None:
 
 
 WRITES: dict[str, tuple[str, list[str]]] = {
-    "insert": ("INSERT INTO index_memberships (symbol, exchange, index_name) VALUES ('C', 'NSE', 'NIFTY 50')", [C]),
+    "insert": (
+        "INSERT INTO index_memberships (symbol, exchange, index_name) VALUES ('C', 'NSE', 'NIFTY 50')",
+        [C],
+    ),
     "insert of nothing": ("INSERT INTO index_memberships (symbol) SELECT 'x' WHERE false", []),
     "update": ("UPDATE index_memberships SET weight = 1 WHERE symbol = 'A'", [A]),
     "update of many": ("UPDATE index_memberships SET weight = 1", [A, B]),
     "change of the key": ("UPDATE index_memberships SET symbol = 'C' WHERE symbol = 'A'", [A, C]),
-    "swap of keys": ("UPDATE index_memberships SET symbol = CASE symbol WHEN 'A' THEN 'B' ELSE 'A' END", [A, B]),
+    "swap of keys": (
+        "UPDATE index_memberships SET symbol = CASE symbol WHEN 'A' THEN 'B' ELSE 'A' END",
+        [A, B],
+    ),
     "delete": ("DELETE FROM index_memberships WHERE symbol = 'B'", [B]),
     "truncate": ("TRUNCATE index_memberships", [A, B]),
     "delete and recreate in one statement": (
@@ -62,7 +68,7 @@ WRITES: dict[str, tuple[str, list[str]]] = {
 @pytest.mark.parametrize("kind", WRITES)
 def test_sql_of_every_kind_notes_the_keys_it_touched(screener: Session, kind: str) -> None:
     query, expected = WRITES[kind]
-    screener.execute(query)  # type: ignore[arg-type]
+    screener.execute(query)
     assert sorted(noted(screener)) == sorted(expected)
 
 
@@ -111,9 +117,10 @@ def test_fifty_thousand_rows_in_one_transaction_are_all_noted(screener: Session)
 
 @pytest.mark.parametrize("level", ["REPEATABLE READ", "SERIALIZABLE"])
 def test_truncate_is_refused_under_an_old_snapshot(screener: Session, level: str) -> None:
-    with pytest.raises(psycopg.Error, match="only under READ COMMITTED"), screener.transaction():
-        screener.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")  # type: ignore[arg-type]
-        screener.execute("TRUNCATE index_memberships")
+    with screener.transaction(force_rollback=True):
+        screener.execute(f"SET TRANSACTION ISOLATION LEVEL {level}")
+        with pytest.raises(psycopg.Error, match="only under READ COMMITTED"):
+            screener.execute("TRUNCATE index_memberships")
     assert one(screener, "SELECT count(*) FROM index_memberships") == 2
 
 
@@ -164,4 +171,3 @@ def test_the_key_is_the_same_text_that_python_would_write(screener: Session) -> 
         assert noted(screener) == [expected]
 
     check()
-

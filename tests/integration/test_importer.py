@@ -128,9 +128,7 @@ def test_of_duplicates_in_the_old_table_the_oldest_is_written_and_none_is_added(
 @IN_DOMAIN
 def test_every_kind_of_bad_row_is_rejected_and_the_good_ones_go_on(file: Path) -> None:
     good = HEADER.encode() + b"DAX,SAP.DE,,,,,,\n"
-    bad = (
-        b"DAX,,,,,,,\nDAX,BAS.DE,,DE0007164601,,,,\nDAX,SAP,,,,,,\nDAX,\xe4.DE,,,,,,\nDAX,A\0.DE,,,,,,\nDAX\n"
-    )
+    bad = b"DAX,,,,,,,\nDAX,BAS.DE,,DE0007164601,,,,\nDAX,SAP,,,,,,\nDAX,\xe4.DE,,,,,,\nDAX,A\0.DE,,,,,,\nDAX\n"
     file.write_bytes(good + bad + b"MINE,X,,,,,,\n")
     report = import_file(file, rejects=file.with_suffix(".rejects"))
     assert counts(report) == (8, 1, 7, 0)

@@ -31,7 +31,7 @@ DAMAGE = {
 def test_damage_is_named_and_mended_by_installing_again(screener: Session, memberships: Stream, damage: str) -> None:
     assert capture.problems(memberships, Store.SCREENER) == []
     try:
-        screener.execute(damage)  # type: ignore[arg-type]
+        screener.execute(damage)
         assert DAMAGE[damage] in "; ".join(capture.problems(memberships, Store.SCREENER))
         with pytest.raises(CaptureBroken, match="index_memberships in screener"):
             capture.require(memberships, Store.SCREENER)
@@ -54,7 +54,7 @@ def test_installing_again_changes_nothing_and_keeps_what_waits(screener: Session
 def test_the_printed_script_is_what_install_runs(screener: Session, memberships: Stream) -> None:
     script = capture.installation_sql(Store.SCREENER, str(one(screener, "SELECT current_user")))
     screener.execute("DROP SCHEMA dualwrite CASCADE")
-    screener.execute(script)  # type: ignore[arg-type]
+    screener.execute(script)
     assert capture.problems(memberships, Store.SCREENER) == []
     assert set(capture.install(Store.SCREENER).values()) == {"unchanged"}
 
@@ -76,7 +76,9 @@ def test_a_store_without_the_engine_says_so(screener: Session, memberships: Stre
         capture.require(memberships, Store.SCREENER)
 
 
-def test_uninstalling_needs_a_reason_and_a_stream_that_does_not_rely_on_it(screener: Session, memberships: Stream) -> None:
+def test_uninstalling_needs_a_reason_and_a_stream_that_does_not_rely_on_it(
+    screener: Session, memberships: Stream
+) -> None:
     enabled(memberships)
     with pytest.raises(Refused, match="needs a reason"):
         uninstall(Store.SCREENER, Actor("test"))
@@ -93,7 +95,9 @@ def test_uninstalling_leaves_the_old_table_as_it_was_and_the_audit(screener: Ses
     assert one(screener, "SELECT verb FROM dualwrite.audit ORDER BY id DESC LIMIT 1") == "uninstall"
 
 
-def test_an_application_role_with_the_grants_can_relay(screener: Session, registry: Session, memberships: Stream) -> None:
+def test_an_application_role_with_the_grants_can_relay(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
     """The engine's role in the old database owns nothing there."""
     screener.execute("DROP ROLE IF EXISTS dw_test_engine")
     screener.execute("CREATE ROLE dw_test_engine")

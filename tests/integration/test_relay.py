@@ -1,17 +1,19 @@
 """The relay makes the mirror equal to the authority, in whatever order things happen and whoever dies."""
 
+from contextlib import nullcontext
 from decimal import Decimal
+from typing import Any
 
 import pytest
 
-from dualwrite.exceptions import Superseded
+from dualwrite.exceptions import Held, Superseded
 from dualwrite.models import ParkedKey
-from dualwrite.relay import pipe as pipes
-from dualwrite.relay import worker
+from dualwrite.relay import parking, worker
 from dualwrite.relay.pipe import Moved, Pipe, open_pipe
+from dualwrite.relay.reader import Reader
 from dualwrite.stores import Session
 from dualwrite.stream import Stream
-from tests.support import add, column, enabled, mirrored, noted, one
+from tests.support import add, column, enabled, fill, mirrored, noted, one
 
 KEY_A = '["NSE:A","NIFTY 50"]'
 
@@ -67,10 +69,14 @@ def test_a_changed_key_moves_the_record(screener: Session, registry: Session, me
     assert mirrored(registry) == {"NSE:Z": None}
 
 
-def test_an_inactive_row_of_the_mirror_is_made_active(screener: Session, registry: Session, memberships: Stream) -> None:
+def test_an_inactive_row_of_the_mirror_is_made_active(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
     with registry.transaction():
         registry.execute("SELECT set_config('dualwrite.relay', 'index_memberships:0', true)")
-        registry.execute("INSERT INTO index_memberships (instrument_key, index_id, is_active) VALUES ('NSE:A', 'NIFTY 50', false)")
+        registry.execute(
+            "INSERT INTO index_memberships (instrument_key, index_id, is_active) VALUES ('NSE:A', 'NIFTY 50', false)"
+        )
     add(screener, "A")
     worker.drain(memberships)
     assert mirrored(registry) == {"NSE:A": None}
@@ -82,14 +88,14 @@ def test_a_note_that_arrives_while_its_key_is_relayed_is_not_lost(
 ) -> None:
     """Between reading the record and deleting the notes the key is written again: only ids that were read may go."""
     add(screener, "A", weight="1")
-    settle = pipes.parking.settle
+    settle = parking.settle
 
-    def write_again(*args: object) -> int:
+    def write_again(*args: Any) -> int:
         screener.execute("UPDATE index_memberships SET weight = 2")
-        return settle(*args)  # type: ignore[arg-type]
+        return int(settle(*args))
 
     with opened(memberships) as pipe:
-        monkeypatch.setattr(pipes.parking, "settle", write_again)
+        monkeypatch.setattr(parking, "settle", write_again)
         pipe.move()
         monkeypatch.undo()
         assert mirrored(registry) == {"NSE:A": Decimal(1)}
@@ -110,7 +116,7 @@ def test_notes_outlive_a_relay_that_dies_after_applying(
         raise Died
 
     with opened(memberships) as pipe, monkeypatch.context() as patch:
-        patch.setattr(pipes.parking, "settle", die)
+        patch.setattr(parking, "settle", die)
         with pytest.raises(Died):
             pipe.move()
     assert mirrored(registry) == {"NSE:A": Decimal(1)}
@@ -124,10 +130,10 @@ def test_a_relay_that_slept_through_a_takeover_is_refused(
 ) -> None:
     """It has read an old record; while it slept another relay took over and applied a newer one."""
     add(screener, "A", weight="1")
-    read = pipes.Reader.read
+    read = Reader.read
     zombie = opened(memberships)
 
-    def sleep_after_reading(self: pipes.Reader, low: int, high: int) -> object:
+    def sleep_after_reading(self: Reader, low: int, high: int) -> object:
         context = read(self, low, high)
         blocks = context.__enter__()
         old = [bytes(block) for block in blocks]
@@ -137,11 +143,9 @@ def test_a_relay_that_slept_through_a_takeover_is_refused(
         screener.execute("SELECT pg_terminate_backend(%s)", (zombie._source.info.backend_pid,))
         worker.drain(memberships)
 
-        from contextlib import nullcontext
-
         return nullcontext(old)
 
-    monkeypatch.setattr(pipes.Reader, "read", sleep_after_reading)
+    monkeypatch.setattr(Reader, "read", sleep_after_reading)
     with zombie, pytest.raises(Superseded, match="the fence was raised"):
         zombie.move()
     assert mirrored(registry) == {"NSE:A": Decimal(2)}
@@ -179,7 +183,7 @@ def test_one_record_that_cannot_be_stored_is_parked_and_all_others_arrive(
     parked = ParkedKey.objects.get()
     assert parked.key == '["NSE:BAD","NIFTY 50"]'
     assert "index_memberships_weight_range" in parked.error
-    assert parked.record[0]["weight"] == 101
+    assert [row["weight"] for row in parked.record or []] == [101]
     assert noted(screener) == []
 
 
@@ -222,13 +226,15 @@ def test_a_row_that_means_nothing_to_the_registry_is_parked_with_its_reason(
     assert not ParkedKey.objects.exists(), "with its row gone there is nothing left to park"
 
 
-def test_a_key_of_two_rows_is_parked_until_one_is_left(screener: Session, registry: Session, memberships: Stream) -> None:
+def test_a_key_of_two_rows_is_parked_until_one_is_left(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
     add(screener, "A", weight="1")
     worker.drain(memberships)
     add(screener, "A", weight="2")
     assert worker.drain(memberships) == Moved(keys=1, parked=1)
     assert mirrored(registry) == {"NSE:A": Decimal(1)}, "the mirror keeps what it had"
-    assert sorted(row["weight"] for row in ParkedKey.objects.get().record) == [1, 2]
+    assert sorted(row["weight"] for row in ParkedKey.objects.get().record or []) == [1, 2]
     screener.execute("DELETE FROM index_memberships WHERE weight = 1")
     worker.drain(memberships)
     assert mirrored(registry) == {"NSE:A": Decimal(2)}
@@ -245,23 +251,20 @@ def test_a_busy_partition_does_not_keep_the_others_waiting(
     with opened(memberships) as pipe:
         for _ in range(16):
             pipe.move()
-    left = dict(screener.execute("SELECT partition, count(*) FROM dualwrite.outbox GROUP BY 1").fetchall())
     total = dict.fromkeys(partitions, 0)
     for key in mirrored(registry):
         partition = one(screener, "SELECT hashtextextended(%s, 0) & 15", f'["{key}","NIFTY 50"]')
         total[partition] += 1
-    assert all(count >= 1 for count in total.values()), (total, left)
+    assert all(count >= 1 for count in total.values()), total
 
 
 def test_truncate_of_the_old_table_is_braked_as_a_mass_delete(
     screener: Session, registry: Session, memberships: Stream
 ) -> None:
-    screener.execute(
-        "INSERT INTO index_memberships (symbol, exchange, index_name) SELECT 'S' || g, 'NSE', 'X' FROM generate_series(1, 600) g"
-    )
+    fill(screener, 600)
     worker.drain(memberships)
     screener.execute("TRUNCATE index_memberships")
     assert one(screener, "SELECT count(*) FROM dualwrite.outbox") == 600
-    with pytest.raises(pipes.Held, match="would delete more than 60 rows of the mirror"):
+    with pytest.raises(Held, match="would delete more than 60 rows of the mirror"):
         worker.drain(memberships)
     assert len(mirrored(registry)) == 600

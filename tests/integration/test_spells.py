@@ -15,9 +15,7 @@ from tests.integration.domain import domain, sql
 
 __all__ = ["domain"]
 TODAY = dt.datetime.now(dt.UTC).date()
-HISTORY = (
-    "INSERT INTO index_membership_history (instrument_key, index_id, spell, recorded_at, source) VALUES "
-)
+HISTORY = "INSERT INTO index_membership_history (instrument_key, index_id, spell, recorded_at, source) VALUES "
 
 
 def add(date_added: object = None, key: str = "NSE:A") -> None:
@@ -70,9 +68,7 @@ class TestSpells:
         assert current() == ["[2020-01-01,today)", "[today,)"]
 
     def test_an_inactive_membership_opens_nothing(self) -> None:
-        sql(
-            "INSERT INTO index_memberships (instrument_key, index_id, is_active) VALUES ('NSE:A', 'I', false)"
-        )
+        sql("INSERT INTO index_memberships (instrument_key, index_id, is_active) VALUES ('NSE:A', 'I', false)")
         assert versions() == 0
 
     def test_deleted_and_recreated_on_one_day_leaves_no_gap(self) -> None:
@@ -171,7 +167,7 @@ class TestSpells:
             "INSERT INTO index_memberships (instrument_key, index_id, date_added)"
             " SELECT 'NSE:S' || n, 'I', '2020-01-01' FROM generate_series(1, 3000) n"
         )
-        # 1 to 1,000 go, 1,001 to 2,000 stay with another weight, 2,001 to 3,000 get another day, 3,001 to 5,000 come.
+        # The first thousand go, the second get another weight, the third another day, two thousand come.
         started = time.monotonic()
         sql(
             "MERGE INTO index_memberships t USING"
@@ -180,7 +176,8 @@ class TestSpells:
             " WHEN MATCHED AND s.n <= 1000 THEN DELETE"
             " WHEN MATCHED AND s.n <= 2000 THEN UPDATE SET weight = 1"
             " WHEN MATCHED THEN UPDATE SET date_added = '2021-01-01'"
-            " WHEN NOT MATCHED THEN INSERT (instrument_key, index_id, date_added) VALUES (s.k, 'I', '2022-01-01')"
+            " WHEN NOT MATCHED THEN INSERT (instrument_key, index_id, date_added)"
+            " VALUES (s.k, 'I', '2022-01-01')"
         )
         took = time.monotonic() - started
         assert sql(

@@ -26,9 +26,7 @@ def decide(path: Path, text: str) -> tuple[list[members.Member], list[Rejection]
     return members.decide(rows, layout, None, Evidence())
 
 
-def compare(
-    path: Path, text: str, stored: dict[str, list[Days]] | None = None
-) -> tuple[Decided, list[Rejection]]:
+def compare(path: Path, text: str, stored: dict[str, list[Days]] | None = None) -> tuple[Decided, list[Rejection]]:
     layout, rows = read(path, SPELLS + text, "DAX")
     parsed, rejected = spells.parse(rows, layout, "DAX", Evidence())
     return spells.compare(parsed, layout, stored or {}), rejected
@@ -89,9 +87,7 @@ def test_a_byte_order_mark_is_no_part_of_the_first_column(file: Path) -> None:
         (b'DAX,"SA\nP.DE",,,,,\n', "symbol", "control character"),
     ],
 )
-def test_an_unreadable_row_is_rejected_with_its_column(
-    file: Path, content: bytes, column: str, reason: str
-) -> None:
+def test_an_unreadable_row_is_rejected_with_its_column(file: Path, content: bytes, column: str, reason: str) -> None:
     layout, rows = read(file, MEMBERS.encode() + content + b"DAX,SAP.DE,,,,,\n")
     found = problem(rows[0], layout)
     assert found is not None
@@ -126,9 +122,7 @@ def test_a_missing_file_and_a_directory_are_named(tmp_path: Path) -> None:
         ("MINE,SAP,,,,,", "exchange_symbol", "unknown exchange: index 'MINE'"),
     ],
 )
-def test_a_row_is_rejected_with_line_column_and_reason(
-    file: Path, row: str, column: str, reason: str
-) -> None:
+def test_a_row_is_rejected_with_line_column_and_reason(file: Path, row: str, column: str, reason: str) -> None:
     accepted, rejected = decide(file, f"{row}\n")
     assert not accepted
     assert [(r.row.line, r.column) for r in rejected] == [(2, column)]
@@ -151,9 +145,7 @@ def test_the_first_industry_is_the_sector_and_blanks_are_no_values(file: Path) -
     ("field", "currency", "expected"),
     [("FRA:APC", "EUR", "USD"), ("NASDAQ:AAPL", "USX", "USX"), ("", "USX", "USX"), ("", "", "USD")],
 )
-def test_the_currency_of_another_listing_does_not_count(
-    file: Path, field: str, currency: str, expected: str
-) -> None:
+def test_the_currency_of_another_listing_does_not_count(file: Path, field: str, currency: str, expected: str) -> None:
     (member,), _ = decide(file, f"NASDAQ 100,AAPL,,,{field},{currency},\n")
     assert member.instrument["currency"] == expected
 
@@ -186,9 +178,7 @@ def test_a_spell_that_ends_no_later_than_it_begins_is_rejected(file: Path, end: 
 
 
 def test_of_overlapping_rows_the_first_stays_and_touching_ones_do_not_overlap(file: Path) -> None:
-    text = (
-        "A,,2000-01-01,2005-01-01\nA,,2005-01-01,\nA,,2004-12-31,2005-01-01\nA,,2005-01-01,\nB,,2001-01-01,\n"
-    )
+    text = "A,,2000-01-01,2005-01-01\nA,,2005-01-01,\nA,,2004-12-31,2005-01-01\nA,,2005-01-01,\nB,,2001-01-01,\n"
     decided, _ = compare(file, text)
     assert [spell.row.line for spell in decided.new] == [2, 3, 6]
     assert [r.reason for r in decided.rejections] == ["overlaps line 2", "duplicate of line 3"]
@@ -202,9 +192,7 @@ def test_stored_spells_are_unchanged_or_overlapped(file: Path) -> None:
     }
     decided, _ = compare(file, "A,,2000-01-01,2005-01-01\nB,,2000-01-01,\nB,,1990-01-01,2001-01-01\n", stored)
     assert [row.line for row in decided.unchanged] == [2]
-    assert [(r.row.line, r.reason) for r in decided.rejections] == [
-        (3, "overlaps stored spell 2001-01-01 to now")
-    ]
+    assert [(r.row.line, r.reason) for r in decided.rejections] == [(3, "overlaps stored spell 2001-01-01 to now")]
     assert [spell.row.line for spell in decided.new] == [4]
 
 

@@ -1,5 +1,6 @@
 """The file with the secrets of a checkout."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -37,7 +38,7 @@ def test_replacing_a_file_with_a_wider_mode_narrows_it(tmp_path: Path) -> None:
 def test_a_left_over_partial_file_does_not_stop_writing(tmp_path: Path) -> None:
     path = tmp_path / "credentials"
     write_atomically(path, "one")
-    next_partial = tmp_path / f".credentials.{__import__('os').getpid()}"
+    next_partial = tmp_path / f".credentials.{os.getpid()}"
     next_partial.write_text("half")
     write_atomically(path, "two")
     assert path.read_text() == "two"
@@ -45,9 +46,7 @@ def test_a_left_over_partial_file_does_not_stop_writing(tmp_path: Path) -> None:
 
 
 def test_no_two_checkouts_and_no_two_roles_share_a_secret() -> None:
-    secrets = [
-        each.password(name) for each in (Credentials.random(), Credentials.random()) for name in ADDRESSES
-    ]
+    secrets = [each.password(name) for each in (Credentials.random(), Credentials.random()) for name in ADDRESSES]
     assert len(set(secrets)) == len(secrets)
     assert min(map(len, secrets)) >= 32
 
@@ -69,8 +68,6 @@ def test_comments_and_blank_lines_are_skipped_and_values_may_contain_equal_signs
 
 
 def test_changing_a_port_keeps_account_password_and_database() -> None:
-    assert (
-        with_port("postgresql://a:b-_c@127.0.0.1:0/registry", 7) == "postgresql://a:b-_c@127.0.0.1:7/registry"
-    )
+    assert with_port("postgresql://a:b-_c@127.0.0.1:0/registry", 7) == "postgresql://a:b-_c@127.0.0.1:7/registry"
     assert with_port("redis://:pw@127.0.0.1:1/0", 2) == "redis://:pw@127.0.0.1:2/0"
     assert with_port("redis://:pw@127.0.0.1:1/0", None) == "redis://:pw@127.0.0.1:1/0"

@@ -7,6 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import pytest
 
 from ops.local import ports, processes
@@ -100,7 +101,7 @@ def test_a_damaged_identity_file_names_nobody(tmp_path: Path, text: str) -> None
 
 def test_a_zombie_is_not_alive() -> None:
     with subprocess.Popen(SLEEP) as process:
-        found = processes.psutil.Process(process.pid)
+        found = psutil.Process(process.pid)
         assert processes.alive(found)
         process.kill()
         assert processes.until(lambda: not processes.alive(found), 5)
@@ -112,7 +113,7 @@ def test_a_process_that_ignores_the_first_signal_is_killed() -> None:
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        assert not processes.end(processes.psutil.Process(process.pid), ((signal.SIGTERM, 0.2),))
+        assert not processes.end(psutil.Process(process.pid), ((signal.SIGTERM, 0.2),))
     assert process.returncode == -signal.SIGKILL
 
 

@@ -1,5 +1,7 @@
 """The words of the migration and what they allow."""
 
+from itertools import pairwise
+
 import pytest
 
 from dualwrite.exceptions import UnknownName
@@ -12,7 +14,7 @@ def test_the_old_store_is_the_authority_up_to_shadow() -> None:
 
 def test_every_stage_but_the_last_leads_one_step_forward() -> None:
     order = list(Stage)
-    for here, after in zip(order, order[1:], strict=False):
+    for here, after in pairwise(order):
         assert after in here.may_become
     assert Stage.COMPLETE.may_become == ()
 

@@ -34,10 +34,7 @@ def _text(job: mainjob.MainJob) -> str:
     )
     streams = table(
         ["stream", "screener", "registry", "relayed", "parked", "verdict", "seconds"],
-        [
-            [s.name, s.screener_rows, s.registry_rows, s.relayed, s.parked, s.verdict, s.seconds]
-            for s in job.streams
-        ],
+        [[s.name, s.screener_rows, s.registry_rows, s.relayed, s.parked, s.verdict, s.seconds] for s in job.streams],
     )
     end = "Every stream converged" if job.converged else "NOT every stream converged"
     return f"{imports}\n\n{streams}\n\n{end} in {job.seconds} s.\n\n{NEXT}"

@@ -1,0 +1,33 @@
+"""What this API offers."""
+
+from typing import Any
+
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+
+from actuator.view import OperatorView
+
+#: Relation → name of the address in urls.py.
+LINKS = {
+    "self": "actuator",
+    "health": "health",
+    "health-liveness": "health-liveness",
+    "health-readiness": "health-readiness",
+    "info": "info",
+    "status": "status",
+    "dual-write-status": "dual-write-status",
+    "prometheus": "prometheus",
+}
+
+
+class IndexView(OperatorView):
+    """GET /actuator."""
+
+    def get(self, request: Request) -> Response:
+        """The links."""
+        links: dict[str, dict[str, Any]] = {
+            relation: {"href": reverse(name, request=request)} for relation, name in LINKS.items()
+        }
+        links["health-component"] = {"href": f"{links['health']['href']}/{{component}}", "templated": True}
+        return Response({"_links": links})

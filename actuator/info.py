@@ -1,0 +1,33 @@
+"""What runs here."""
+
+import platform
+from typing import Any
+
+import django
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from actuator.view import OperatorView
+from dualwrite.monitoring.checks import ALL
+from dualwrite.monitoring.checks.store import StoreCheck
+from dualwrite.monitoring.health import Report, run_checks
+
+NAME = "instrument-registry"
+VERSION = "0.1.0"
+STORE_CHECKS = tuple(check for check in ALL if isinstance(check, StoreCheck))
+
+
+class InfoView(OperatorView):
+    """GET /actuator/info."""
+
+    def get(self, request: Request) -> Response:
+        """Name and versions; a server that is away has the version null."""
+        found = versions(run_checks(STORE_CHECKS))
+        return Response({"app": {"name": NAME, "version": VERSION}, "versions": found})
+
+
+def versions(report: Report) -> dict[str, Any]:
+    """Versions of Python, Django and of both stores' servers as the checks found them."""
+    found = {result.name: result.details.get("version") for result in report.results}
+    servers = {check.store.value: found.get(check.name) for check in STORE_CHECKS}
+    return {"python": platform.python_version(), "django": django.get_version(), "postgresql": servers}

@@ -1,0 +1,86 @@
+"""Every error as a problem document (RFC 9457): what went wrong in a sentence, never a traceback."""
+
+import logging
+from http import HTTPStatus
+from typing import Any
+
+from django.core.exceptions import PermissionDenied
+from django.db import Error as DatabaseError
+from django.http import Http404
+from rest_framework.exceptions import APIException, NotFound, ValidationError
+from rest_framework.exceptions import PermissionDenied as Forbidden
+from rest_framework.response import Response
+
+from dualwrite.exceptions import AlreadyRunning, DualWriteError, Refused, Superseded, UnknownName, UsageError
+
+log = logging.getLogger(__name__)
+
+CONTENT_TYPE = "application/problem+json"
+CANNOT_TELL = 3
+
+
+def handle(exc: Exception, context: dict[str, Any]) -> Response:
+    """DRF's exception handler: the document of any exception; an unexpected one is only logged."""
+    path = context["request"].path if context.get("request") is not None else ""
+    if isinstance(exc, Http404):
+        exc = NotFound()
+    elif isinstance(exc, PermissionDenied):
+        exc = Forbidden()
+    if isinstance(exc, APIException):
+        return _response(exc.status_code, _detail(exc), path, _headers(exc), _extra(exc))
+    if isinstance(exc, DualWriteError):
+        return _response(_status(exc), str(exc), path, extra={"code": type(exc).__name__})
+    log.error("%s failed unexpectedly", path, exc_info=exc)
+    if isinstance(exc, DatabaseError):
+        return _response(HTTPStatus.SERVICE_UNAVAILABLE, "A database did not do what was asked.", path)
+    return _response(HTTPStatus.INTERNAL_SERVER_ERROR, "This failed unexpectedly; the log has it.", path)
+
+
+def _status(exc: DualWriteError) -> HTTPStatus:
+    if isinstance(exc, UnknownName):
+        return HTTPStatus.NOT_FOUND
+    if isinstance(exc, UsageError):
+        return HTTPStatus.BAD_REQUEST
+    if isinstance(exc, Refused | AlreadyRunning | Superseded):
+        return HTTPStatus.CONFLICT
+    if exc.exit_code == CANNOT_TELL:
+        return HTTPStatus.SERVICE_UNAVAILABLE
+    return HTTPStatus.INTERNAL_SERVER_ERROR
+
+
+def _response(
+    status: int,
+    detail: str,
+    path: str,
+    headers: dict[str, str] | None = None,
+    extra: dict[str, Any] | None = None,
+) -> Response:
+    code = HTTPStatus(status)
+    document = {
+        "type": "about:blank",
+        "title": code.phrase,
+        "status": code.value,
+        "detail": detail,
+        "instance": path,
+        **(extra or {}),
+    }
+    return Response(document, status=code, headers=headers, content_type=CONTENT_TYPE)
+
+
+def _detail(exc: APIException) -> str:
+    if isinstance(exc, ValidationError):
+        return "The request is not valid; `errors` says why."
+    return str(exc.detail)
+
+
+def _extra(exc: APIException) -> dict[str, Any]:
+    return {"errors": exc.detail} if isinstance(exc, ValidationError) else {}
+
+
+def _headers(exc: APIException) -> dict[str, str]:
+    found = {}
+    if challenge := getattr(exc, "auth_header", None):
+        found["WWW-Authenticate"] = challenge
+    if wait := getattr(exc, "wait", None):
+        found["Retry-After"] = str(int(wait))
+    return found

@@ -1,0 +1,36 @@
+"""What all views of this API share."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from rest_framework.exceptions import NotFound
+from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.views import APIView
+
+
+class OneFormat(BaseContentNegotiation):
+    """Answers in the view's one format, whatever is asked for: a browser or a probe shall see something."""
+
+    def select_renderer(
+        self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None
+    ) -> tuple[BaseRenderer, str]:
+        """The first renderer."""
+        renderer = next(iter(renderers))
+        return renderer, renderer.media_type or ""
+
+
+class OperatorView(APIView):
+    """JSON, for whoever the settings' permission lets in."""
+
+    content_negotiation_class = OneFormat
+
+
+class UnknownEndpoint(OperatorView):
+    """Everything under /actuator that is not there."""
+
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Raise NotFound, whatever the method."""
+        super().initial(request, *args, **kwargs)
+        raise NotFound(f"there is no {request.path}; GET /actuator lists what there is")

@@ -1,0 +1,103 @@
+"""How fast the relay is beside its limit, one upsert of as many rows by the mirror's server, and how much memory it needs.
+
+Nine tenths of the rows are changed ones of a mirror with five times as many, one tenth is new. The relay reads them
+from the other database and writes them, in a process of its own; the upsert finds them in a table of its own session.
+"""
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import count
+
+from benchmarks.enabling import empty_outbox, enable_empty
+from benchmarks.errors import BenchError
+from benchmarks.harness import Goal, Group, Ratio, Sample, peak_spread, quotient
+from benchmarks.members import Members
+from benchmarks.plain_stream import PLAIN, TABLES
+from dualwrite import capture
+from dualwrite.stages import Store
+from dualwrite.stores import dedicated
+from dualwrite.stream import stream_named
+
+ROUNDS = 5
+#: Share of one upsert's rows per second.
+THROUGHPUT = Goal(0.3, at_least=True)
+MEMORY = Goal(1.2)
+#: Outbox sizes whose peak memory is compared, in rows relayed.
+OUTBOXES = {"quarter": 0.25, "whole": 1.0, "fourfold": 4.0}
+
+
+@contextmanager
+def opened(rows: int, say: Callable[[str], None]) -> Iterator[Sequence[Group]]:
+    """The groups: both streams against their upsert, and the relay's memory at three sizes of the outbox."""
+    memberships = Members(stream_named("index_memberships"), rows)
+    plain = Members(PLAIN, rows)
+    _make_tables()
+    for members in (plain, memberships):
+        enable_empty(members.stream)
+        say(f"{members.stream.name}: filling both stores")
+        members.fill()
+    empty_outbox()
+    serials = count(1)
+    yield [
+        _throughput(memberships, "index_memberships", serials),
+        _throughput(plain, "without_domain_triggers", serials),
+        _memory(plain),
+    ]
+
+
+def _make_tables() -> None:
+    for store in Store:
+        with dedicated(store, "benchmark", owner=True) as session:
+            session.execute(TABLES)
+        capture.install(store)
+
+
+def _throughput(members: Members, name: str, serials: Iterator[int]) -> Group:
+    cases = {
+        f"relay_{name}": partial(_relay_changes, members, serials),
+        f"upsert_{name}": partial(_upsert, members, serials),
+    }
+    return Group(ROUNDS, cases, [Ratio(name, quotient(f"upsert_{name}", f"relay_{name}"), THROUGHPUT)])
+
+
+def _memory(members: Members) -> Group:
+    cases = {
+        f"outbox_{name}": partial(_relay_notes, members, max(int(members.rows * share), 1))
+        for name, share in OUTBOXES.items()
+    }
+    return Group(1, cases, [Ratio("memory", peak_spread, MEMORY)], warm_up=0)
+
+
+def _relay_changes(members: Members, serials: Iterator[int]) -> Sample:
+    members.change(next(serials))
+    return _drain(members, None)
+
+
+def _relay_notes(members: Members, notes: int) -> Sample:
+    members.note(notes)
+    return _drain(members, notes)
+
+
+def _drain(members: Members, expected: int | None) -> Sample:
+    """Relay in a process of its own; raises BenchError when that fails or moves other keys than expected."""
+    command = [sys.executable, "-m", "benchmarks.drain", members.stream.name]
+    child = subprocess.run(command, stdout=subprocess.PIPE, check=False)
+    if child.returncode:
+        raise BenchError(f"the relay of {members.stream.name} ended with exit code {child.returncode}")
+    found = json.loads(child.stdout)
+    if found["parked"] or found["keys"] < (expected or members.rows * 0.9):
+        raise BenchError(f"the relay of {members.stream.name} moved {found['keys']} keys, parked {found['parked']}")
+    return Sample(found["seconds"], found["peak_bytes"])
+
+
+def _upsert(members: Members, serials: Iterator[int]) -> Sample:
+    with dedicated(Store.REGISTRY, "benchmark") as session:
+        members.stage(next(serials), session)
+        began = time.perf_counter()
+        members.upsert(session)
+        return Sample(time.perf_counter() - began)

@@ -1,0 +1,18 @@
+"""Watching: asks both stores, Redis and the machine how they are, and tells it to people and to Prometheus.
+
+The flow, in the order of the data:
+
+1. `own_connections` gives the asking thread unpooled connections of its own, with limits kept by the server.
+2. `side_by_side` runs questions in threads, each with a limit: what hangs is left behind, never waited for.
+3. `checks` are the questions about health, declared as frozen dataclasses; `health` runs them.
+4. `streams` asks the same way how the streams stand; `overview` puts both together into one report.
+5. `snapshot` keeps what Prometheus is shown for some seconds; `collector` turns it into metrics.
+
+Nothing here knows HTTP; commands, endpoints and metrics render the same answers.
+
+How it can fail, and the answer:
+
+* a server accepts connections and then says nothing → the limit of the check, DOWN;
+* a question hangs for good and is asked again and again → the one under way is waited for, no other begun;
+* a server is away → found out once for each connection, not once for each statement.
+"""

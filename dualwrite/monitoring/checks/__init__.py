@@ -1,0 +1,45 @@
+"""The components that are watched, by name."""
+
+from dualwrite.exceptions import UnknownName
+from dualwrite.monitoring.checks.disk import DiskSpaceCheck
+from dualwrite.monitoring.checks.dual_write import DualWriteCheck
+from dualwrite.monitoring.checks.redis import RedisCheck
+from dualwrite.monitoring.checks.relay import RelayCheck
+from dualwrite.monitoring.checks.store import StoreCheck
+from dualwrite.monitoring.health import Check
+from dualwrite.stages import Store
+
+ALL: tuple[Check, ...] = (
+    StoreCheck(
+        name="database",
+        store=Store.REGISTRY,
+        mend="start the registry's database, or correct DATABASE_URL",
+    ),
+    StoreCheck(
+        name="screener",
+        store=Store.SCREENER,
+        mend="start the screener's database, or correct SCREENER_DATABASE_URL",
+    ),
+    RedisCheck(),
+    RelayCheck(),
+    DualWriteCheck(),
+    DiskSpaceCheck(),
+)
+#: What the web server cannot answer a request without.
+READINESS = ("database",)
+
+
+def check_named(name: str) -> Check:
+    """The check of that component; raises UnknownName listing the valid ones."""
+    found = {check.name: check for check in ALL}
+    if name not in found:
+        raise UnknownName("component", name, found)
+    return found[name]
+
+
+def readiness_checks() -> tuple[Check, ...]:
+    """The checks that decide whether requests are taken."""
+    return tuple(check_named(name) for name in READINESS)
+
+
+__all__ = ["ALL", "READINESS", "check_named", "readiness_checks"]

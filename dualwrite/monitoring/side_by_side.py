@@ -1,0 +1,72 @@
+"""Questions asked at the same time, each with a limit; what hangs is left behind and holds nobody up."""
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, TimeoutError
+from dataclasses import dataclass
+from typing import Any, Generic, TypeVar
+
+from dualwrite.monitoring.own_connections import own_connections
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Task(Generic[T]):
+    """A question. Equal names mean the same question: while one hangs, no second one is begun."""
+
+    name: str
+    ask: Callable[[], T]
+    limit_seconds: float
+
+
+@dataclass(frozen=True)
+class Outcome(Generic[T]):
+    """The answer or what was raised, and the seconds it took; neither when the limit was overrun."""
+
+    seconds: float
+    value: T | None = None
+    error: Exception | None = None
+
+
+_hanging: "dict[str, Future[Any]]" = {}
+_lock = threading.Lock()
+
+
+def side_by_side(tasks: Sequence[Task[T]]) -> list[Outcome[T]]:
+    """Ask all; returns the outcomes in the order of the tasks, after the longest limit at the latest."""
+    began = time.monotonic()
+    futures = [_begin(task) for task in tasks]
+    return [_await(task, future, began) for task, future in zip(tasks, futures, strict=True)]
+
+
+def _begin(task: Task[T]) -> "Future[Outcome[T]]":
+    with _lock:
+        hanging = _hanging.pop(task.name, None)
+        if hanging is not None and not hanging.done():
+            return hanging
+    future: Future[Outcome[T]] = Future()
+    # A daemon: a question that hangs for good does not keep the process from ending.
+    threading.Thread(target=_answer, args=(task, future), name=f"ask {task.name}", daemon=True).start()
+    return future
+
+
+def _answer(task: Task[T], future: "Future[Outcome[T]]") -> None:
+    began = time.monotonic()
+    try:
+        with own_connections():
+            value = task.ask()
+    except Exception as exc:  # handed on to whoever asked
+        future.set_result(Outcome(time.monotonic() - began, error=exc))
+    else:
+        future.set_result(Outcome(time.monotonic() - began, value=value))
+
+
+def _await(task: Task[T], future: "Future[Outcome[T]]", began: float) -> Outcome[T]:
+    try:
+        return future.result(timeout=max(0.0, began + task.limit_seconds - time.monotonic()))
+    except TimeoutError:
+        with _lock:
+            _hanging[task.name] = future
+        return Outcome(time.monotonic() - began)

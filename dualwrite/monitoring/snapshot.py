@@ -1,0 +1,112 @@
+"""What Prometheus is shown, read from rows and kept for some seconds.
+
+A stream that cannot be read keeps its last reading, and the age of the oldest reading shown tells so.
+"""
+
+import logging
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from dualwrite.control.status import stream_status
+from dualwrite.exceptions import DualWriteError
+from dualwrite.models import ValidationRun, ValidationStatus
+from dualwrite.monitoring import health
+from dualwrite.monitoring.checks import ALL
+from dualwrite.monitoring.health import Result
+from dualwrite.monitoring.kept import Kept
+from dualwrite.monitoring.side_by_side import Outcome, Task, side_by_side
+from dualwrite.monitoring.streams import LIMIT_SECONDS, why
+from dualwrite.sql import statement
+from dualwrite.stages import Store
+from dualwrite.stores import cursor, reaching
+from dualwrite.stream import Stream, all_streams
+
+log = logging.getLogger(__name__)
+
+KEPT_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Reading:
+    """One stream: status row, keys applied to each store, the last passed validation (UNIX seconds)."""
+
+    row: Mapping[str, Any]
+    applied: Mapping[Store, int]
+    last_success: float | None
+    taken_at: float
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """Readings by stream, health by component; `complete` when all could be read. Times are monotonic."""
+
+    readings: Mapping[str, Reading]
+    results: tuple[Result, ...]
+    complete: bool
+    taken_at: float
+
+    def age_seconds(self, now: float) -> float:
+        """Age of the oldest reading shown."""
+        return max(0.0, now - min([r.taken_at for r in self.readings.values()], default=self.taken_at))
+
+
+class Snapshots:
+    """The latest snapshot, and the one before to fall back on."""
+
+    def __init__(self, kept_seconds: float = KEPT_SECONDS) -> None:
+        self._readings: Mapping[str, Reading] = {}
+        self._kept = Kept(self._take, kept_seconds)
+
+    def latest(self) -> Snapshot:
+        """The snapshot to be shown now."""
+        return self._kept.get()
+
+    def _take(self) -> Snapshot:
+        snapshot = take(self._readings)
+        self._readings = snapshot.readings
+        return snapshot
+
+
+def take(before: Mapping[str, Reading]) -> Snapshot:
+    """Read everything side by side; where a stream cannot be read, what was read before stays."""
+    streams = all_streams()
+    tasks: list[Task[Any]] = [*map(health.task, ALL), *map(_task, streams)]
+    outcomes = side_by_side(tasks)
+    of_checks, of_streams = outcomes[: len(ALL)], outcomes[len(ALL) :]
+    results = tuple(health.result(check, outcome) for check, outcome in zip(ALL, of_checks, strict=True))
+    fresh = {s.name: o.value for s, o in zip(streams, of_streams, strict=True) if o.value is not None}
+    for stream, outcome in zip(streams, of_streams, strict=True):
+        _say(stream, outcome)
+    return Snapshot({**before, **fresh}, results, len(fresh) == len(streams), time.monotonic())
+
+
+def _task(stream: Stream) -> Task[Reading]:
+    return Task(f"metrics {stream.name}", lambda: read(stream), LIMIT_SECONDS)
+
+
+def _say(stream: Stream, outcome: Outcome[Any]) -> None:
+    if outcome.value is None:
+        log.debug("metrics of stream %s keep their last values: %s", stream.name, why(outcome))
+
+
+def read(stream: Stream) -> Reading:
+    """Read one stream; raises DualWriteError when any of it cannot be told."""
+    row = stream_status(stream)
+    if None in (row["stage"], row["authority"], row["mirroring"], row["outbox"]["pending"], row["parked"]):
+        raise DualWriteError(f"stream {stream.name} cannot be read in full")
+    return Reading(row, {s: _applied(stream, s) for s in Store}, _last_success(stream), time.monotonic())
+
+
+def _applied(stream: Stream, store: Store) -> int:
+    with cursor(store) as found:
+        found.execute(statement("status", "applied"), {"stream": stream.name})
+        return int(found.fetchone()[0])
+
+
+def _last_success(stream: Stream) -> float | None:
+    with reaching(Store.REGISTRY):
+        passed = ValidationRun.objects.filter(stream=stream.name, status=ValidationStatus.PASSED)
+        finished = passed.exclude(finished_at=None).values_list("finished_at", flat=True).first()
+    return finished.timestamp() if finished else None

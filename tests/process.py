@@ -1,0 +1,44 @@
+"""Processes of the product, run as a user would run them, against the test databases."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from dualwrite.stages import Store
+from tests.conftest import url_of
+
+ROOT = Path(__file__).parent.parent
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment of a process that works on the test databases."""
+    stores = {"DATABASE_URL": url_of(Store.REGISTRY), "SCREENER_DATABASE_URL": url_of(Store.SCREENER)}
+    own = {"MIGRATION_DATABASE_URL": "", "SCREENER_MIGRATION_DATABASE_URL": ""}
+    allowed = {"INSTRUMENT_REGISTRY_DUAL_WRITE_ENABLED": "true"}
+    return {**os.environ, **own, **stores, **allowed, **changes}
+
+
+def manage(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
+    """Run a management command to its end."""
+    return subprocess.run(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env=environment(**changes),
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def start(*arguments: str, **changes: str) -> "subprocess.Popen[str]":
+    """Start a management command and leave it running."""
+    return subprocess.Popen(
+        [sys.executable, "manage.py", *arguments],
+        cwd=ROOT,
+        env=environment(**changes),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
