@@ -36,6 +36,7 @@ def reaching(store: Store) -> Iterator[None]:
         # A cancelled statement, a lock timeout or a deadlock is an OperationalError too, but the server did answer.
         if _answered(exc):
             raise
+        _forget(store)
         raise StoreUnreachable(f"{describe(store)}: {_first_line(exc)}") from exc
 
 
@@ -64,6 +65,13 @@ def dedicated(store: Store, purpose: str, *, owner: bool = False) -> Session:
             keepalives_count=3,
             client_encoding="utf-8",
         )
+
+
+def _forget(store: Store) -> None:
+    """Drop Django's broken connection: outside of a request nobody does, and every later use would fail as well."""
+    connection = connections[store.alias]
+    if not connection.in_atomic_block:
+        connection.close()
 
 
 def describe(store: Store) -> str:

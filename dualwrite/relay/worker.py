@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import psycopg
+from django.db import Error as DatabaseError
 
 from dualwrite import outbox, switch
 from dualwrite.exceptions import DualWriteError, Held, RelayStalled, Superseded
@@ -51,7 +52,7 @@ class Lane:
             log.info("%s; starting over", exc)
             self.close()
             return Moved()
-        except (DualWriteError, psycopg.Error) as exc:
+        except (DualWriteError, DatabaseError, psycopg.Error) as exc:
             self.close()
             if isinstance(exc, DualWriteError) and not self.patient:
                 raise

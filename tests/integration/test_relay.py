@@ -1,10 +1,13 @@
 """The relay makes the mirror equal to the authority, in whatever order things happen and whoever dies."""
 
+import threading
+from collections.abc import Callable
 from contextlib import nullcontext
 from decimal import Decimal
 from typing import Any
 
 import pytest
+from django.db import connections
 
 from dualwrite.exceptions import Held, Superseded
 from dualwrite.models import ParkedKey
@@ -268,3 +271,35 @@ def test_truncate_of_the_old_table_is_braked_as_a_mass_delete(
     with pytest.raises(Held, match="would delete more than 60 rows of the mirror"):
         worker.drain(memberships)
     assert len(mirrored(registry)) == 600
+
+
+def test_a_relay_whose_connections_are_cut_goes_on(screener: Session, registry: Session, memberships: Stream) -> None:
+    stop = threading.Event()
+
+    def run() -> None:
+        worker.run([memberships], stop)
+        connections.close_all()
+
+    relay = threading.Thread(target=run)
+    relay.start()
+    try:
+        add(screener, "A")
+        _until(lambda: mirrored(registry) == {"NSE:A": None})
+        for session in (screener, registry):
+            cut = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database()"
+            session.execute(cut + " AND application_name NOT LIKE 'dualwrite test' AND pid <> pg_backend_pid()")
+        add(screener, "B")
+        _until(lambda: mirrored(registry) == {"NSE:A": None, "NSE:B": None})
+    finally:
+        stop.set()
+        relay.join(10)
+    assert not relay.is_alive()
+
+
+def _until(true: Callable[[], bool]) -> None:
+    pause = threading.Event()
+    for _ in range(400):
+        if true():
+            return
+        pause.wait(0.05)
+    raise AssertionError("not within 20 s")
