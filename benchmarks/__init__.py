@@ -1,4 +1,4 @@
-"""Benchmarks of the engine against its limits: `python -m benchmarks NAME [--rows N] [--json]`.
+"""Benchmarks of the engine against its limits: `python -m benchmarks NAME [--rows N] [--rounds N] [--json]`.
 
 The flow, in the order of the data:
 

@@ -1,4 +1,4 @@
-"""`python -m benchmarks NAME [--rows N] [--json]`."""
+"""`python -m benchmarks NAME [--rows N] [--rounds N] [--json]`."""
 
 import argparse
 import json
@@ -6,12 +6,16 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib import import_module
+
+import psycopg
+from django.db import Error
 
 from benchmarks import harness, report
 from benchmarks.databases import prepared
 from benchmarks.errors import BenchError
+from dualwrite.exceptions import DualWriteError
 
 #: Gives the groups of cases of a benchmark of that many rows, and keeps alive what they need.
 Opener = Callable[[int, Callable[[str], None]], AbstractContextManager[Sequence[harness.Group]]]
@@ -43,11 +47,20 @@ def main(arguments: list[str]) -> int:
     if rows < found.least_rows:
         print(f"--rows {rows}: {options.name} needs at least {found.least_rows}", file=sys.stderr)
         return 2
+    if options.rounds is not None and options.rounds < 1:
+        print(f"--rounds {options.rounds}: at least 1 is needed", file=sys.stderr)
+        return 2
     try:
-        result = _run(options.name, found, rows)
+        result = _run(options.name, found, rows, options.rounds)
     except BenchError as exc:
         print(f"bench: {exc}", file=sys.stderr)
         return exc.exit_code
+    except (DualWriteError, Error, psycopg.Error) as exc:
+        print(f"bench: {str(exc).strip().splitlines()[0]}", file=sys.stderr)
+        return BenchError.exit_code
+    except KeyboardInterrupt:
+        print("bench: interrupted; its databases are dropped", file=sys.stderr)
+        return 130
     print(json.dumps(result) if options.json else report.table(result))
     return 0 if all(ratio["met"] for ratio in result["ratios"].values()) else 1
 
@@ -57,11 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="./run bench", description="Measure the engine against its limits.")
     parser.add_argument("name", choices=list(BENCHMARKS), metavar="NAME", help=names)
     parser.add_argument("--rows", type=int, help="how many rows are written or relayed")
+    parser.add_argument("--rounds", type=int, help="how often each case is measured; more is steadier")
     parser.add_argument("--json", action="store_true", help="print one JSON object on stdout and nothing else")
     return parser
 
 
-def _run(name: str, found: Benchmark, rows: int) -> harness.Report:
+def _run(name: str, found: Benchmark, rows: int, rounds: int | None) -> harness.Report:
     began = time.monotonic()
 
     def say(line: str) -> None:
@@ -75,9 +89,9 @@ def _run(name: str, found: Benchmark, rows: int) -> harness.Report:
         opened: Opener = import_module(found.module).opened
         with opened(rows, say) as groups:
             for group in groups:
-                rounds = harness.run_rounds(group, say)
-                result["cases"] |= harness.case_reports(group, rounds)
-                result["ratios"] |= harness.ratio_reports(group, rounds)
+                measured = harness.run_rounds(replace(group, rounds=rounds or group.rounds), say)
+                result["cases"] |= harness.case_reports(group, measured)
+                result["ratios"] |= harness.ratio_reports(group, measured)
     return result
 
 

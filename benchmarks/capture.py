@@ -32,7 +32,8 @@ ALTER TABLE public.index_memberships SET (autovacuum_enabled = off);
 """
 FILL = """
 INSERT INTO {}.index_memberships (symbol, exchange, index_name, weight, sector, effective_date)
-SELECT 'S' || n / 200, 'NSE', 'INDEX ' || mod(n, 200), mod(n, 10000), 'Sector ' || mod(n, 11), date '2020-01-01' + mod(n, 2000)
+SELECT 'S' || n / 200, 'NSE', 'INDEX ' || mod(n, 200), mod(n, 10000), 'Sector ' || mod(n, 11),
+       date '2020-01-01' + mod(n, 2000)
   FROM generate_series(1, %s) AS n
 """
 

@@ -5,8 +5,6 @@ from dataclasses import dataclass
 from statistics import median
 from typing import TypedDict
 
-WARM_UP_ROUNDS = 1
-
 
 @dataclass(frozen=True)
 class Sample:
@@ -47,12 +45,14 @@ class Ratio:
 
 @dataclass(frozen=True)
 class Group:
-    """Cases that are compared with each other and so run in the same rounds. `between` runs, untimed, after each."""
+    """Cases that are compared with each other and so run in the same rounds.
+
+    `between` runs, untimed, after each round. A round that is not counted comes first, unless there is only one.
+    """
 
     rounds: int
     cases: Mapping[str, Case]
     ratios: Sequence[Ratio]
-    warm_up: int = WARM_UP_ROUNDS
     between: Callable[[], None] = lambda: None
 
 
@@ -99,12 +99,13 @@ def peak_spread(found: Round) -> float:
 def run_rounds(group: Group, say: Callable[[str], None]) -> list[Round]:
     """Run every case once a round, each second round in reverse, so that none always profits from going first."""
     found: list[Round] = []
-    for number in range(group.warm_up + group.rounds):
+    warm_up = 1 if group.rounds > 1 else 0
+    for number in range(warm_up + group.rounds):
         order = list(group.cases)[:: -1 if number % 2 else 1]
         measured = {name: group.cases[name]() for name in order}
         group.between()
-        counted = number >= group.warm_up
-        label = f"round {number - group.warm_up + 1} of {group.rounds}" if counted else "warm-up"
+        counted = number >= warm_up
+        label = f"round {number - warm_up + 1} of {group.rounds}" if counted else "warm-up"
         say(f"{label}: " + ", ".join(f"{r.name} {r.of(measured):.2f}" for r in group.ratios))
         if counted:
             found.append(measured)

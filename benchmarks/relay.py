@@ -1,4 +1,4 @@
-"""How fast the relay is beside its limit, one upsert of as many rows by the mirror's server, and how much memory it needs.
+"""How fast the relay is beside its limit, one upsert of as many rows on the mirror's server, and its memory.
 
 Nine tenths of the rows are changed ones of a mirror with five times as many, one tenth is new. The relay reads them
 from the other database and writes them, in a process of its own; the upsert finds them in a table of its own session.
@@ -70,7 +70,7 @@ def _memory(members: Members) -> Group:
         f"outbox_{name}": partial(_relay_notes, members, max(int(members.rows * share), 1))
         for name, share in OUTBOXES.items()
     }
-    return Group(1, cases, [Ratio("memory", peak_spread, MEMORY)], warm_up=0)
+    return Group(1, cases, [Ratio("memory", peak_spread, MEMORY)])
 
 
 def _relay_changes(members: Members, serials: Iterator[int]) -> Sample:

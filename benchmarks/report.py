@@ -16,7 +16,5 @@ def table(report: Report) -> str:
     lines += ["", f"{'ratio':<{width}}  {'median':>12}  {'min':>10}  {'max':>10}  goal"]
     for name, ratio in report["ratios"].items():
         goal = f"{ratio['goal_is']} {ratio['goal']:g}: {'met' if ratio['met'] else 'MISSED'}"
-        lines.append(
-            f"{name:<{width}}  {ratio['median']:>12.3f}  {ratio['min']:>10.3f}  {ratio['max']:>10.3f}  {goal}"
-        )
+        lines.append(f"{name:<{width}}  {ratio['median']:>12.3f}  {ratio['min']:>10.3f}  {ratio['max']:>10.3f}  {goal}")
     return "\n".join(lines)

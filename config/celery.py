@@ -2,15 +2,19 @@
 
 import os
 import sys
+from pathlib import Path
 
 from celery import Celery
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
+ROOT = str(Path(__file__).resolve().parent.parent)
+
 # Celery puts the current directory in front of sys.path; a command called from a folder that happens to have a
-# `registry` package would then import that one.
+# `registry` package would then import that one. The project itself must be found from everywhere; it may stand
+# there twice, since Celery's own command takes one entry out again.
 _path = list(sys.path)
 app = Celery("instrument_registry")
-sys.path[:] = _path
+sys.path[:] = [ROOT, *_path]
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()

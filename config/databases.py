@@ -44,5 +44,7 @@ def _database(env: Env, variable: str, search_path: str, *, pooled: bool) -> dic
     # Only the web server pools: a command that meets a database that is away should say so at once.
     if pooled and env.bool("DATABASE_POOL", False):
         options["pool"] = dict(POOL)
+    # A pooled connection may have died with the server since it was last used.
+    database["CONN_HEALTH_CHECKS"] = True
     database["OPTIONS"] = options
     return database

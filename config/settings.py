@@ -90,7 +90,6 @@ TIME_ZONE = "UTC"
 USE_TZ = True
 USE_I18N = False
 STATIC_URL = "static/"
-STATIC_ROOT = BASE_DIR / "var" / "static"
 # Static files are served from the applications' own folders: no collectstatic step to forget.
 WHITENOISE_USE_FINDERS = True
 

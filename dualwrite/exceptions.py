@@ -41,6 +41,12 @@ class StoreUnreachable(DualWriteError):
     exit_code = 3
 
 
+class StoreFailed(DualWriteError):
+    """A database did not do what was asked."""
+
+    exit_code = 3
+
+
 class NotInstalled(DualWriteError):
     """The engine is not installed in this store; `manage.py dualwrite install --store NAME` does it."""
 

@@ -8,10 +8,11 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import psycopg
+from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connections
 from django.db.backends.utils import CursorWrapper
 
-from dualwrite.exceptions import StoreUnreachable
+from dualwrite.exceptions import StoreFailed, StoreUnreachable
 from dualwrite.stages import Store
 
 Session: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
@@ -22,9 +23,15 @@ SESSION = "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_f
 
 @contextmanager
 def cursor(store: Store) -> Iterator[CursorWrapper]:
-    """A cursor of Django's connection to the store, in autocommit unless the caller opened a transaction."""
-    with reaching(store), connections[store.alias].cursor() as found:
-        yield found
+    """A cursor of Django's connection to the store, in autocommit unless the caller opened a transaction.
+
+    Raises StoreUnreachable, and StoreFailed for anything else the server refuses.
+    """
+    try:
+        with reaching(store), connections[store.alias].cursor() as found:
+            yield found
+    except (DatabaseError, psycopg.Error) as exc:
+        raise StoreFailed(f"{describe(store)}: {_first_line(exc)}") from exc
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from django.contrib.admin.widgets import AdminTextInputWidget
 from django.db import models
 from django.http import HttpRequest
 
+from dualwrite.admin import ReadOnly
 from registry.models import Index, IndexMembership, IndexMembershipHistory, Instrument
 from registry.screener.models import ScreenerIndexMembership, ScreenerInstrument
 
@@ -23,19 +24,6 @@ from registry.screener.models import ScreenerIndexMembership, ScreenerInstrument
 ONE_LINE: "Mapping[type[models.Field[Any, Any]], Mapping[str, Any]]" = {
     models.TextField: {"widget": AdminTextInputWidget, "empty_value": None}
 }
-
-
-class ReadOnly:
-    """Shows rows and offers no way to change them."""
-
-    def has_add_permission(self, request: HttpRequest) -> bool:
-        return False
-
-    def has_change_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: object | None = None) -> bool:
-        return False
 
 
 @admin.register(Instrument)

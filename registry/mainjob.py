@@ -75,7 +75,7 @@ class MainJob:
             "streams": [vars(stream) for stream in self.streams],
             "import": [
                 {
-                    "file": report.file,
+                    "file": Path(report.file).name,
                     "read": report.read,
                     "accepted": report.accepted,
                     "rejected": report.rejected,

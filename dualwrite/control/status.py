@@ -60,7 +60,7 @@ def _control(stream: Stream, gates: list[Gate]) -> StreamControl | None:
             found = StreamControl.objects.filter(stream=stream.name).first()
             return found or StreamControl(stream=stream.name, stage=Stage.OFF.value)
     except DualWriteError as exc:
-        gates.append(Gate("registry", str(exc), "start the registry's database"))
+        gates.append(Gate("registry", str(exc), "start the registry database"))
         return None
 
 

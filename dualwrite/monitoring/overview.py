@@ -30,9 +30,7 @@ class Overview:
     @property
     def problems(self) -> tuple[Problem, ...]:
         """Every problem, the components' first; a database that is away is not told again for each stream."""
-        parts = _once(
-            [_of_component(result) for result in self.report.results if result.status is not Status.UP]
-        )
+        parts = _once([_of_component(result) for result in self.report.results if result.status is not Status.UP])
         said = {problem.why for problem in parts}
         streams = [problem for row in self.streams for problem in _once(_of_stream(row))]
         return (*parts, *(problem for problem in streams if problem.why not in said))

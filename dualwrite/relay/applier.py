@@ -26,10 +26,11 @@ class Applied:
 
 
 class Applier:
-    """Applies records under the fence epochs it holds (partition → epoch)."""
+    """Applies records under the fences it holds."""
 
-    def __init__(self, stream: Stream, store: Store, session: Session, epochs: Mapping[int, int]) -> None:
-        self._stream, self._store, self._session, self._epochs = stream, store, session, dict(epochs)
+    def __init__(self, stream: Stream, store: Store, session: Session) -> None:
+        self._stream, self._store, self._session = stream, store, session
+        self._epochs: dict[int, int] = {}
         self._side = stream.side(store)
         self._staged = sql.Identifier("pg_temp", f"staged_{stream.name}")
         session.execute(
@@ -42,6 +43,10 @@ class Applier:
             )
         )
         self._merge = self._merge_sql()
+
+    def hold(self, epochs: Mapping[int, int]) -> None:
+        """Hold these fences as well: partition → epoch."""
+        self._epochs.update(epochs)
 
     def apply(self, blocks: Iterable[bytes | bytearray | memoryview], brake: Brake) -> Applied:
         """Make the mirror equal to the records; all or nothing.

@@ -43,12 +43,13 @@ class Pipe:
         self.stream, self.authority = stream, authority
         self._source = stack.enter_context(dedicated(authority, f"relay {stream.name} reader"))
         self._mirror = stack.enter_context(dedicated(authority.peer, f"relay {stream.name}"))
+        for session in (self._source, self._mirror):
+            session.execute(statement("relay", "plan_for_batches"))
         self._registry = self._source if authority is Store.REGISTRY else self._mirror
-        self.partitions = _lock_partitions(self._source, stream)
-        if self.partitions:
-            epochs = _acquire(self._mirror, stream, self.partitions)
-            self._reader = Reader(stream, authority, self._source)
-            self._applier = Applier(stream, authority.peer, self._mirror, epochs)
+        self._reader = Reader(stream, authority, self._source)
+        self._applier = Applier(stream, authority.peer, self._mirror)
+        self.partitions: list[int] = []
+        self._take_over()
 
     def __enter__(self) -> "Pipe":
         return self
@@ -69,7 +70,16 @@ class Pipe:
     def check(self) -> bool:
         """Whether the direction is still the one in force; raises CaptureBroken when notes cannot be relied on."""
         capture.require(self.stream, self.authority)
+        # Another relay may have gone since, one that held a part of the partitions.
+        self._take_over()
         return switch.authority(self.stream).store is self.authority
+
+    def _take_over(self) -> None:
+        """Work on every partition that nobody else works on."""
+        free = _lock_partitions(self._source, self.stream, [p for p in PARTITIONS if p not in self.partitions])
+        if free:
+            self._applier.hold(_acquire(self._mirror, self.stream, free))
+            self.partitions += free
 
     def standing_still(self) -> str:
         """Why nothing is to be relayed now; empty when relaying may go on."""
@@ -93,8 +103,8 @@ class Pipe:
         if still:
             return Moved(still=still)
         size = BATCH_SIZE.value()
-        keys = self._reader.take(self.partitions, size)
-        self._brake = partial(brake.brake, self.stream, self._registry, keys < size)
+        notes, keys = self._reader.take(self.partitions, size)
+        self._brake = partial(brake.brake, self.stream, self._registry, notes < size)
         if not keys:
             brake.release(self.stream, self._registry)
             return Moved()
@@ -147,9 +157,9 @@ def open_pipe(stream: Stream) -> Pipe | None:
     return pipe
 
 
-def _lock_partitions(session: Session, stream: Stream) -> list[int]:
+def _lock_partitions(session: Session, stream: Stream, partitions: Sequence[int]) -> list[int]:
     held = []
-    for partition in PARTITIONS:
+    for partition in partitions:
         row = session.execute(statement("relay", "try_partition"), {"name": f"{stream.name}/{partition}"}).fetchone()
         if row and row[0]:
             held.append(partition)

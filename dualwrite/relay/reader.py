@@ -29,8 +29,8 @@ class Reader:
             )
         )
 
-    def take(self, partitions: Sequence[int], size: int) -> int:
-        """Take up to `size` notes; returns how many different keys they have, 0 when nothing waits."""
+    def take(self, partitions: Sequence[int], size: int) -> tuple[int, int]:
+        """Take up to `size` notes; returns how many there were and how many different keys they have."""
         taken = self._session.execute(
             compose(
                 "relay",
@@ -42,7 +42,7 @@ class Reader:
                 size=sql.Literal(size),
             )
         ).rowcount
-        return int(self._one("keys", batch=self._batch)) if taken else 0
+        return taken, int(self._one("keys", batch=self._batch)) if taken else 0
 
     @contextmanager
     def read(self, low: int, high: int) -> Iterator[Copy]:

@@ -1,3 +1,8 @@
+-- name: plan_for_batches
+-- For the whole session: a batch is small beside its tables, so its rows are to be found by index. The server's default
+-- takes reading the whole table for cheaper, with every batch, and compiles the statement for it.
+SELECT set_config('random_page_cost', '0.1', false), set_config('jit', 'off', false)
+
 -- name: batch_table
 -- On the authority: the notes of one batch, with their keys taken apart. Lives as long as the connection.
 CREATE TEMP TABLE {batch} (id bigint NOT NULL, partition smallint NOT NULL, key text NOT NULL, ordinal bigint NOT NULL, {key_definitions})
@@ -38,8 +43,12 @@ SELECT DISTINCT b.key FROM {batch} b WHERE NOT ({no_null_key})
 SELECT coalesce(jsonb_agg(to_jsonb(t)), '[]') FROM {table} AS t WHERE {key} = {wanted}
 
 -- name: done
--- Delete exactly the notes of this batch: a newer note of the same key has another id and stays.
-DELETE FROM dualwrite.outbox o USING {batch} b WHERE o.stream = {stream} AND o.partition = b.partition AND o.id = b.id
+-- Delete exactly the notes of this batch: a newer note of the same key has another id and stays. OFFSET 0 has each note
+-- looked up by its primary key; a plain join reads the whole outbox instead, whose statistics are always out of date.
+DELETE FROM dualwrite.outbox WHERE ctid = ANY (ARRAY(
+    SELECT note.ctid FROM {batch} b
+     CROSS JOIN LATERAL (SELECT o.ctid FROM dualwrite.outbox o
+                          WHERE o.stream = {stream} AND o.partition = b.partition AND o.id = b.id OFFSET 0) AS note))
 
 -- name: staged_table
 -- On the mirror: the records of one batch. Emptied by every commit.

@@ -9,9 +9,6 @@ from dualwrite.models import Audit, ParkedKey, StreamControl, ValidationRun
 from dualwrite.stages import Store
 from tests.conftest import TESTER
 
-# Static files come from the applications' own folders; the folder that WhiteNoise misses is never made.
-pytestmark = pytest.mark.filterwarnings("ignore:No directory at:UserWarning")
-
 MODELS = ["streamcontrol", "parkedkey", "validationrun", "audit"]
 
 

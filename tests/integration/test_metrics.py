@@ -17,9 +17,6 @@ from dualwrite.validation.run import validate
 from tests.conftest import TESTER
 from tests.integration.away import CLOSED_PORT, move
 
-# Static files come from the applications' own folders; the folder that WhiteNoise misses is never made.
-pytestmark = pytest.mark.filterwarnings("ignore:No directory at:UserWarning")
-
 Samples = dict[tuple[str, ...], float]
 
 

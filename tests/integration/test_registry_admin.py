@@ -9,9 +9,6 @@ from registry.models import Index
 from registry.screener.models import ScreenerInstrument
 from tests.integration.domain import sql
 
-# Static files come from the applications' own folders; the folder that WhiteNoise misses is never made.
-pytestmark = pytest.mark.filterwarnings("ignore:No directory at:UserWarning")
-
 READ_ONLY = ["registry_instrument", "registry_indexmembership", "registry_indexmembershiphistory"]
 EDITABLE = ["registry_index", "screener_screenerinstrument", "screener_screenerindexmembership"]
 

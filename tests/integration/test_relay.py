@@ -14,7 +14,8 @@ from dualwrite.models import ParkedKey
 from dualwrite.relay import parking, worker
 from dualwrite.relay.pipe import Moved, Pipe, open_pipe
 from dualwrite.relay.reader import Reader
-from dualwrite.stores import Session
+from dualwrite.stages import Store
+from dualwrite.stores import Session, dedicated
 from dualwrite.stream import Stream
 from tests.support import add, column, enabled, fill, mirrored, noted, one
 
@@ -172,6 +173,17 @@ def test_two_relays_do_not_work_on_the_same_partition(stores: None, memberships:
         assert open_pipe(memberships) is None
     with opened(memberships) as second:
         assert len(second.partitions) == 16, "the first one's partitions are free when it is gone"
+
+
+def test_partitions_of_a_relay_that_has_gone_are_taken_over_by_one_that_runs(stores: None, memberships: Stream) -> None:
+    with dedicated(Store.SCREENER, "test other relay") as other:
+        for partition in (3, 5):
+            other.execute("SELECT pg_advisory_lock(25720, hashtext(%s))", (f"index_memberships/{partition}",))
+        pipe = opened(memberships)
+        assert sorted(pipe.partitions) == sorted(set(range(16)) - {3, 5})
+    with pipe:
+        assert pipe.check()
+        assert sorted(pipe.partitions) == list(range(16))
 
 
 def test_one_record_that_cannot_be_stored_is_parked_and_all_others_arrive(

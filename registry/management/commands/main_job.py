@@ -1,5 +1,7 @@
 """`main_job`: import the real data, move it to the registry, prove both stores equal."""
 
+import os
+from pathlib import Path
 from typing import Any
 
 from dualwrite.management.base import OperatorCommand, actor
@@ -30,7 +32,10 @@ class Command(OperatorCommand):
 def _text(job: mainjob.MainJob) -> str:
     imports = table(
         ["file", "read", "accepted", "unchanged", "rejected", "rejected rows in"],
-        [[r.file, r.read, r.accepted, r.unchanged, r.rejected, r.rejects_path or ""] for r in job.imports],
+        [
+            [Path(r.file).name, r.read, r.accepted, r.unchanged, r.rejected, os.path.relpath(r.rejects_path)]
+            for r in job.imports
+        ],
     )
     streams = table(
         ["stream", "screener", "registry", "relayed", "parked", "verdict", "seconds"],
