@@ -7,7 +7,6 @@ Doing it again changes nothing and proves it again.
 """
 
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
@@ -103,7 +102,7 @@ def _stream(stream: Stream, actor: Actor, steps: Steps) -> StreamResult:
     steps.begin(f"{stream.name}: enabling, noting the keys of both stores")
     enable(stream, actor, progress=steps.at)
     steps.begin(f"{stream.name}: relaying")
-    worker.drain(stream, _counting(steps))
+    worker.drain(stream, steps.at)
     steps.begin(f"{stream.name}: validating strictly")
     run = validate(stream, "strict")
     pending = outbox.pending(stream, switch.authority(stream).store).count
@@ -118,10 +117,6 @@ def _stream(stream: Stream, actor: Actor, steps: Steps) -> StreamResult:
         converged=run.status == ValidationStatus.PASSED and not pending and not parked,
         seconds=_since(began),
     )
-
-
-def _counting(steps: Steps) -> Callable[[int, int], None]:
-    return lambda done, waiting: steps.at(done)
 
 
 def _since(began: float) -> float:

@@ -42,10 +42,6 @@ class OperatorCommand(BaseCommand):
         """Do it and return the exit code."""
         raise CommandError("this command does nothing")
 
-    def say(self, sentence: str) -> None:
-        """A line for people, on stderr when stdout carries JSON."""
-        self.stderr.write(sentence, ending="\n")
-
     def answer(self, options: dict[str, Any], data: Any, text: str) -> None:
         """The result: JSON or text, on stdout."""
         self.stdout.write(json.dumps(data, default=str, ensure_ascii=False) if options["json"] else text)

@@ -12,6 +12,7 @@ from dualwrite.control.pause import pause, resume
 from dualwrite.control.uninstall import uninstall
 from dualwrite.exceptions import UsageError
 from dualwrite.management.base import actor, chosen_streams
+from dualwrite.management.progress import Steps
 from dualwrite.management.render import status_text, table
 from dualwrite.stages import Store, store_named
 from dualwrite.stream import Stream
@@ -59,10 +60,12 @@ def do_sql(options: Options) -> Answer:
 def do_enable(options: Options) -> Answer:
     """Let the registry follow: capture, backfill, relay."""
     rows = []
-    for stream in _streams(options):
-        done = enable(stream, actor(options), force=options["force"], dry_run=options["dry_run"])
-        what = done.preview.sentence() if done.preview else "enabled already"
-        rows.append({**asdict(done), "sentence": what})
+    with Steps() as steps:
+        for stream in _streams(options):
+            steps.begin(f"{stream.name}: comparing both stores, then noting their keys")
+            done = enable(stream, actor(options), force=options["force"], dry_run=options["dry_run"], progress=steps.at)
+            what = done.preview.sentence() if done.preview else "enabled already"
+            rows.append({**asdict(done), "sentence": what})
     lines = [
         f"{row['stream']}: {row['sentence']}" + (f"; {row['noted']} keys noted" if row["noted"] else "") for row in rows
     ]

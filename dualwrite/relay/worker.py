@@ -113,7 +113,7 @@ def run(streams: Sequence[Stream], stop: threading.Event) -> None:
             lane.close()
 
 
-def drain(stream: Stream, progress: Callable[[int, int], None] = lambda done, waiting: None) -> Moved:
+def drain(stream: Stream, progress: Callable[[int], None] = lambda done: None) -> Moved:
     """Relay until nothing waits; returns what this call moved itself (another relay may have helped).
 
     Raises StoreUnreachable and the like at once, Held when an operator or the brake stopped the stream, RelayStalled
@@ -127,7 +127,7 @@ def drain(stream: Stream, progress: Callable[[int, int], None] = lambda done, wa
             moved = lane.step()
             keys, parked = keys + moved.keys, parked + moved.parked
             if moved.keys:
-                progress(keys, -1)
+                progress(keys)
                 since = time.monotonic()
                 continue
             left = outbox.pending(stream, switch.authority(stream).store).count

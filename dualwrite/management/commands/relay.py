@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from dualwrite.management.base import OperatorCommand, chosen_streams
+from dualwrite.management.progress import Steps
 from dualwrite.relay import worker
 
 
@@ -33,7 +34,11 @@ class Command(OperatorCommand):
         return 0
 
     def _once(self, options: dict[str, Any], streams: list[Any]) -> int:
-        moved = {stream.name: worker.drain(stream) for stream in streams}
+        moved = {}
+        with Steps() as steps:
+            for stream in streams:
+                steps.begin(f"{stream.name}: relaying")
+                moved[stream.name] = worker.drain(stream, steps.at)
         rows = [{"name": name, "relayed": m.keys, "parked": m.parked} for name, m in moved.items()]
         text = "\n".join(f"{r['name']}: {r['relayed']} keys relayed, {r['parked']} parked" for r in rows)
         self.answer(options, {"streams": rows}, text)

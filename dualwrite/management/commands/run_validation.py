@@ -4,6 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from dualwrite.management.base import OperatorCommand, chosen_streams
+from dualwrite.management.progress import Steps
 from dualwrite.management.render import table
 from dualwrite.models import ValidationRun, ValidationStatus
 from dualwrite.validation.run import LEVELS, validate
@@ -22,7 +23,8 @@ class Command(OperatorCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """Validate stream by stream."""
-        runs = [validate(stream, options["level"], self.say) for stream in chosen_streams(options)]
+        with Steps() as steps:
+            runs = [validate(stream, options["level"], steps.begin) for stream in chosen_streams(options)]
         self.answer(options, {"runs": [as_data(run) for run in runs]}, as_text(runs))
         if any(run.status == ValidationStatus.ERROR for run in runs):
             return 3
