@@ -87,10 +87,10 @@ class Members:
         with dedicated(Store.SCREENER, "benchmark", owner=True) as session:
             session.execute(
                 sql.SQL(
-                    "INSERT INTO dualwrite.outbox (stream, partition, key)"
-                    " SELECT {}, (hashtextextended(k.key, 0) & 15)::smallint, k.key"
+                    "INSERT INTO dualwrite.outbox (lane, key)"
+                    " SELECT {} | (hashtextextended(k.key, 0) & 15)::int, k.key"
                     "   FROM (SELECT {} AS key FROM {} AS t LIMIT {}) AS k"
-                ).format(sql.Literal(self.stream.name), key, projection.table(side), sql.Literal(count))
+                ).format(sql.Literal(self.stream.lanes), key, projection.table(side), sql.Literal(count))
             )
         self.tidy()
 
@@ -114,7 +114,7 @@ class Members:
     @staticmethod
     def _records(template: str, serial: int, last: int) -> sql.Composed:
         text = template.replace("{batch}", str(serial))
-        return sql.SQL(text).format(weight=sql.Literal(serial), first=sql.Literal(1), last=sql.Literal(last))  # type: ignore[arg-type]
+        return sql.SQL(text).format(weight=sql.Literal(serial), first=sql.Literal(1), last=sql.Literal(last))
 
     def _insert(self, store: Store, records: sql.Composable) -> sql.Composed:
         side = self.stream.side(store)

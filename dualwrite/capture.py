@@ -98,6 +98,7 @@ def _stream_sql(stream: Stream, store: Store) -> Part:
         "install",
         "stream",
         stream=sql.Literal(stream.name),
+        lanes=sql.Literal(stream.lanes),
         store=sql.Literal(store.value),
         # Before anything is enabled, the old store takes the writes and the new one is no part of it.
         role=sql.Literal((Role.AUTHORITY if store is Store.SCREENER else Role.DETACHED).value),

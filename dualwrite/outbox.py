@@ -3,6 +3,7 @@
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from psycopg import sql
 
@@ -19,6 +20,14 @@ EXACT_UP_TO = 10_000
 BLOCKS_A_STEP = 1_000
 
 
+class Cause(StrEnum):
+    """Why a key was noted."""
+
+    WRITE = "w"  #: somebody wrote it
+    BACKFILL = "b"  #: enabling noted every key
+    REDRIVE = "r"  #: an operator sent a parked key again
+
+
 @dataclass(frozen=True)
 class Pending:
     """Keys waiting to be relayed and the age of the oldest in seconds (0 when none)."""
@@ -31,7 +40,7 @@ class Pending:
 def pending(stream: Stream, store: Store) -> Pending:
     """What waits in the store's outbox for one stream."""
     with cursor(store) as found:
-        found.execute(statement("outbox", "pending"), {"stream": stream.name, "limit": EXACT_UP_TO + 1})
+        found.execute(statement("outbox", "pending"), {"lanes": stream.lanes, "limit": EXACT_UP_TO + 1})
         count, age = found.fetchone()
         if count <= EXACT_UP_TO:
             return Pending(int(count), False, max(float(age or 0), 0.0))
@@ -42,16 +51,16 @@ def pending(stream: Stream, store: Store) -> Pending:
 def pending_of(stream: Stream, store: Store, keys: Sequence[str]) -> set[str]:
     """Those of the keys that wait in the store's outbox."""
     with cursor(store) as found:
-        found.execute(statement("outbox", "pending_of"), {"stream": stream.name, "keys": list(keys)})
+        found.execute(statement("outbox", "pending_of"), {"lanes": stream.lanes, "keys": list(keys)})
         return {str(row[0]) for row in found.fetchall()}
 
 
-def note(stream: Stream, store: Store, keys: Sequence[str], cause: str) -> int:
+def note(stream: Stream, store: Store, keys: Sequence[str], cause: Cause) -> int:
     """Note keys by hand; returns how many. Raises UsageError for a text that is no key of the stream."""
     for key in keys:
         check_key(stream, key)
     with cursor(store) as found:
-        found.execute(statement("outbox", "note"), {"stream": stream.name, "keys": list(keys), "cause": cause})
+        found.execute(statement("outbox", "note"), {"lanes": stream.lanes, "keys": list(keys), "cause": cause.value})
         return int(found.rowcount)
 
 
@@ -95,7 +104,7 @@ def _note_blocks(session: Session, stream: Stream, store: Store, generation: int
         query = compose(
             "outbox",
             "note_blocks",
-            stream=sql.Literal(stream.name),
+            lanes=sql.Literal(stream.lanes),
             key=projection.key(stream, store),
             table=projection.table(side),
             is_record=projection.is_record(side),
@@ -128,7 +137,7 @@ def _note_foreign(session: Session, stream: Stream, store: Store, generation: in
         query = compose(
             "outbox",
             "note_foreign",
-            stream=sql.Literal(stream.name),
+            lanes=sql.Literal(stream.lanes),
             key_parts=projection.key_parts(stream, "f.key"),
             table=projection.table(side),
             match=projection.match(stream, store),

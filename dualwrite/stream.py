@@ -5,6 +5,7 @@ Expressions are SQL of PostgreSQL over one row: `t` is a row of the store's tabl
 from code only, never from a user.
 """
 
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
@@ -68,6 +69,18 @@ class Stream:
         if unwritten or not side.match:
             raise InvalidStream(f"{self.name}, {store}: `match` needs columns of `writes`, not {unwritten}")
 
+    @property
+    def lanes(self) -> int:
+        """The number of the stream's first lane in the outbox; the others are this | partition (0 to 15).
+
+        A number made of the name keeps each note and its index entry small: the name would be written with every one.
+        """
+        return zlib.crc32(self.name.encode()) & 0x7FFFFFF0
+
+    def lane(self, partition: int) -> int:
+        """The lane of one partition."""
+        return self.lanes | partition
+
     def side(self, store: Store) -> Side:
         """The stream's form in that store."""
         return self.sides[store]
@@ -80,6 +93,9 @@ def declare(stream: Stream) -> Stream:
     """Register a stream; raises InvalidStream when another one has its name."""
     if _streams.get(stream.name, stream) != stream:
         raise InvalidStream(f"two streams are called {stream.name}")
+    shared = [other.name for other in _streams.values() if other != stream and other.lanes == stream.lanes]
+    if shared:
+        raise InvalidStream(f"{stream.name} and {shared[0]} would share their lanes of the outbox; rename one")
     _streams[stream.name] = stream
     return stream
 

@@ -36,6 +36,6 @@ def redrive(stream: Stream, actor: Actor, keys: Sequence[str] | None = None) -> 
         raise UsageError(f"not parked in {stream.name}: {', '.join(sorted(unknown))}")
     if found:
         authority = switch.authority(stream).store
-        outbox.note(stream, authority, found, "redrive")
+        outbox.note(stream, authority, found, outbox.Cause.REDRIVE)
         switch.audit(Store.REGISTRY, actor, "redrive", stream.name, {"keys": found[:100], "count": len(found)})
     return len(found)

@@ -37,8 +37,7 @@ class Reader:
                 "take",
                 batch=self._batch,
                 key_parts=projection.key_parts(self._stream, "taken.key"),
-                partitions=sql.Literal(list(partitions)),
-                stream=sql.Literal(self._stream.name),
+                lanes=sql.Literal([self._stream.lane(partition) for partition in partitions]),
                 size=sql.Literal(size),
             )
         ).rowcount
@@ -93,7 +92,7 @@ class Reader:
 
     def done(self) -> None:
         """Delete the batch's notes and forget it."""
-        self._session.execute(compose("relay", "done", batch=self._batch, stream=sql.Literal(self._stream.name)))
+        self._session.execute(compose("relay", "done", batch=self._batch))
         self.forget()
 
     def forget(self) -> None:

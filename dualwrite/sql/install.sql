@@ -14,6 +14,7 @@ COMMENT ON TABLE dualwrite.store_identity IS 'Which store this is, and which oth
 
 CREATE TABLE IF NOT EXISTS dualwrite.stream_state (
     stream text PRIMARY KEY,
+    lanes integer NOT NULL UNIQUE,
     role text NOT NULL CHECK (role IN ('authority', 'mirror', 'fenced', 'detached')),
     epoch bigint NOT NULL DEFAULT 0,
     capture boolean NOT NULL DEFAULT false,
@@ -26,15 +27,21 @@ COMMENT ON TABLE dualwrite.stream_state IS 'What this store is for each stream. 
 
 CREATE TABLE IF NOT EXISTS dualwrite.outbox (
     id bigint GENERATED ALWAYS AS IDENTITY,
-    stream text NOT NULL,
-    partition smallint NOT NULL,
+    lane integer NOT NULL,
     key text NOT NULL,
-    cause text NOT NULL DEFAULT 'write',
+    cause "char" NOT NULL DEFAULT 'w',
     noted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    PRIMARY KEY (stream, partition, id)
+    PRIMARY KEY (lane, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
         autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000);
 COMMENT ON TABLE dualwrite.outbox IS 'Keys written here and not yet relayed to the other store.';
+COMMENT ON COLUMN dualwrite.outbox.lane IS 'Stream and partition in one number, so that a note stays small: stream_state.lanes | partition.';
+COMMENT ON COLUMN dualwrite.outbox.cause IS 'w written, b backfill, r redriven.';
+
+CREATE OR REPLACE VIEW dualwrite.waiting AS
+    SELECT s.stream, o.lane & 15 AS partition, o.id, o.key, o.cause, o.noted_at
+      FROM dualwrite.outbox o JOIN dualwrite.stream_state s ON s.lanes = o.lane & ~15;
+COMMENT ON VIEW dualwrite.waiting IS 'The outbox with the names of its streams.';
 
 CREATE TABLE IF NOT EXISTS dualwrite.relay_fence (
     stream text NOT NULL,
@@ -135,7 +142,7 @@ INSERT INTO dualwrite.store_identity (store) VALUES ({store}) ON CONFLICT DO NOT
 
 -- name: stream
 -- Rows, functions and triggers of one stream on its table.
-INSERT INTO dualwrite.stream_state (stream, role) VALUES ({stream}, {role}) ON CONFLICT DO NOTHING;
+INSERT INTO dualwrite.stream_state (stream, lanes, role) VALUES ({stream}, {lanes}, {role}) ON CONFLICT DO NOTHING;
 INSERT INTO dualwrite.relay_fence (stream, partition)
     SELECT {stream}, p FROM generate_series(0, 15) AS p ON CONFLICT DO NOTHING;
 
@@ -143,8 +150,8 @@ INSERT INTO dualwrite.relay_fence (stream, partition)
 CREATE OR REPLACE FUNCTION dualwrite.{insert_function}() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
-    INSERT INTO dualwrite.outbox (stream, partition, key)
-    SELECT {stream}, (hashtextextended(noted.key, 0) & 15)::smallint, noted.key
+    INSERT INTO dualwrite.outbox (lane, key)
+    SELECT {lanes} | (hashtextextended(noted.key, 0) & 15)::int, noted.key
       FROM (SELECT {key} AS key FROM written AS t) AS noted
      WHERE EXISTS (SELECT FROM dualwrite.stream_state s
                     WHERE s.stream = {stream} AND s.role = 'authority' AND s.capture);
@@ -155,8 +162,8 @@ END $body$;
 CREATE OR REPLACE FUNCTION dualwrite.{update_function}() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
-    INSERT INTO dualwrite.outbox (stream, partition, key)
-    SELECT {stream}, (hashtextextended(noted.key, 0) & 15)::smallint, noted.key
+    INSERT INTO dualwrite.outbox (lane, key)
+    SELECT {lanes} | (hashtextextended(noted.key, 0) & 15)::int, noted.key
       FROM (SELECT {key} AS key
               FROM (SELECT {key_columns} FROM written UNION SELECT {key_columns} FROM removed) AS t) AS noted
      WHERE EXISTS (SELECT FROM dualwrite.stream_state s
@@ -168,8 +175,8 @@ END $body$;
 CREATE OR REPLACE FUNCTION dualwrite.{delete_function}() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
-    INSERT INTO dualwrite.outbox (stream, partition, key)
-    SELECT {stream}, (hashtextextended(noted.key, 0) & 15)::smallint, noted.key
+    INSERT INTO dualwrite.outbox (lane, key)
+    SELECT {lanes} | (hashtextextended(noted.key, 0) & 15)::int, noted.key
       FROM (SELECT {key} AS key FROM removed AS t) AS noted
      WHERE EXISTS (SELECT FROM dualwrite.stream_state s
                     WHERE s.stream = {stream} AND s.role = 'authority' AND s.capture);
@@ -185,8 +192,8 @@ BEGIN
         RAISE EXCEPTION 'TRUNCATE of %: only under READ COMMITTED, as an older snapshot does not see every row', TG_RELID::regclass
             USING ERRCODE = 'DW004';
     END IF;
-    INSERT INTO dualwrite.outbox (stream, partition, key)
-    SELECT {stream}, (hashtextextended(noted.key, 0) & 15)::smallint, noted.key
+    INSERT INTO dualwrite.outbox (lane, key)
+    SELECT {lanes} | (hashtextextended(noted.key, 0) & 15)::int, noted.key
       FROM (SELECT {key} AS key FROM {table} AS t) AS noted
      WHERE EXISTS (SELECT FROM dualwrite.stream_state s
                     WHERE s.stream = {stream} AND s.role = 'authority' AND s.capture);
@@ -272,6 +279,7 @@ DROP FUNCTION IF EXISTS dualwrite.{insert_function}(), dualwrite.{update_functio
 
 -- name: uninstall_shared
 -- Drop what all streams share. The audit stays: it is never purged by this program.
+DROP VIEW IF EXISTS dualwrite.waiting;
 DROP TABLE IF EXISTS dualwrite.outbox, dualwrite.stream_state, dualwrite.relay_fence, dualwrite.installation,
     dualwrite.store_identity;
 DROP FUNCTION IF EXISTS dualwrite.guard_v1();

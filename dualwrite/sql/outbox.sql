@@ -1,10 +1,10 @@
 -- name: pending
 -- Keys waiting, counted up to a limit, and the age in seconds of the oldest note of any partition.
-SELECT (SELECT count(*) FROM (SELECT FROM dualwrite.outbox WHERE stream = %(stream)s LIMIT %(limit)s) AS counted),
+SELECT (SELECT count(*) FROM (SELECT FROM dualwrite.outbox WHERE lane BETWEEN %(lanes)s AND %(lanes)s | 15 LIMIT %(limit)s) AS counted),
        (SELECT extract(epoch FROM clock_timestamp() - min(first.noted_at))::float8
-          FROM generate_series(0, 15) AS p (partition)
+          FROM generate_series(%(lanes)s, %(lanes)s | 15) AS l (lane)
          CROSS JOIN LATERAL (SELECT o.noted_at FROM dualwrite.outbox o
-                              WHERE o.stream = %(stream)s AND o.partition = p.partition::smallint
+                              WHERE o.lane = l.lane
                               ORDER BY o.id LIMIT 1) AS first)
 
 -- name: estimate
@@ -14,18 +14,18 @@ SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'dualwrite.outbo
 -- name: pending_of
 -- Which of these keys are waiting.
 SELECT DISTINCT key FROM dualwrite.outbox
- WHERE stream = %(stream)s AND partition = ANY (SELECT (hashtextextended(k, 0) & 15)::smallint FROM unnest(%(keys)s::text[]) AS k)
+ WHERE lane = ANY (SELECT %(lanes)s | (hashtextextended(k, 0) & 15)::int FROM unnest(%(keys)s::text[]) AS k)
    AND key = ANY (%(keys)s::text[])
 
 -- name: note
 -- Note keys that somebody named.
-INSERT INTO dualwrite.outbox (stream, partition, key, cause)
-SELECT %(stream)s, (hashtextextended(k, 0) & 15)::smallint, k, %(cause)s FROM unnest(%(keys)s::text[]) AS k
+INSERT INTO dualwrite.outbox (lane, key, cause)
+SELECT %(lanes)s | (hashtextextended(k, 0) & 15)::int, k, %(cause)s FROM unnest(%(keys)s::text[]) AS k
 
 -- name: note_blocks
 -- Note the keys of a range of the table's blocks. A row that moves out of the range meanwhile is written, so captured.
-INSERT INTO dualwrite.outbox (stream, partition, key, cause)
-SELECT {stream}, (hashtextextended(noted.key, 0) & 15)::smallint, noted.key, 'backfill'
+INSERT INTO dualwrite.outbox (lane, key, cause)
+SELECT {lanes} | (hashtextextended(noted.key, 0) & 15)::int, noted.key, 'b'
   FROM (SELECT {key} AS key FROM {table} AS t
          WHERE t.ctid >= {low}::tid AND t.ctid < {high}::tid AND {is_record}) AS noted
 
@@ -48,7 +48,7 @@ COPY foreign_keys (key) FROM STDIN
 -- name: note_foreign
 -- Note those of the other store's keys that have no record here. A key that gets or loses its record meanwhile is
 -- written, so captured.
-INSERT INTO dualwrite.outbox (stream, partition, key, cause)
-SELECT {stream}, (hashtextextended(r.key, 0) & 15)::smallint, r.key, 'backfill'
+INSERT INTO dualwrite.outbox (lane, key, cause)
+SELECT {lanes} | (hashtextextended(r.key, 0) & 15)::int, r.key, 'b'
   FROM (SELECT f.key, {key_parts} FROM foreign_keys f) AS r
  WHERE NOT EXISTS (SELECT FROM {table} AS t WHERE {match} AND {is_record})

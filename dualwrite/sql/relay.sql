@@ -5,17 +5,17 @@ SELECT set_config('random_page_cost', '0.1', false), set_config('jit', 'off', fa
 
 -- name: batch_table
 -- On the authority: the notes of one batch, with their keys taken apart. Lives as long as the connection.
-CREATE TEMP TABLE {batch} (id bigint NOT NULL, partition smallint NOT NULL, key text NOT NULL, ordinal bigint NOT NULL, {key_definitions})
+CREATE TEMP TABLE {batch} (id bigint NOT NULL, lane integer NOT NULL, key text NOT NULL, ordinal bigint NOT NULL, {key_definitions})
 
 -- name: take
--- Fill the batch: the oldest notes of each partition, in the order in which the partitions are given. Equal keys get
--- the same ordinal, counted from 1.
+-- Fill the batch: the oldest notes of each lane, in the order in which the lanes are given. Equal keys get the same
+-- ordinal, counted from 1.
 INSERT INTO {batch}
-SELECT taken.id, taken.partition, taken.key, dense_rank() OVER (ORDER BY taken.key), {key_parts}
-  FROM (SELECT o.id, o.partition, o.key
-          FROM unnest({partitions}::smallint[]) WITH ORDINALITY AS p (partition, turn)
-         CROSS JOIN LATERAL (SELECT n.id, n.partition, n.key FROM dualwrite.outbox n
-                              WHERE n.stream = {stream} AND n.partition = p.partition ORDER BY n.id LIMIT {size}) AS o
+SELECT taken.id, taken.lane, taken.key, dense_rank() OVER (ORDER BY taken.key), {key_parts}
+  FROM (SELECT o.id, o.lane, o.key
+          FROM unnest({lanes}::integer[]) WITH ORDINALITY AS l (lane, turn)
+         CROSS JOIN LATERAL (SELECT n.id, n.lane, n.key FROM dualwrite.outbox n
+                              WHERE n.lane = l.lane ORDER BY n.id LIMIT {size}) AS o
          LIMIT {size}) AS taken
 
 -- name: keys
@@ -48,7 +48,7 @@ SELECT coalesce(jsonb_agg(to_jsonb(t)), '[]') FROM {table} AS t WHERE {key} = {w
 DELETE FROM dualwrite.outbox WHERE ctid = ANY (ARRAY(
     SELECT note.ctid FROM {batch} b
      CROSS JOIN LATERAL (SELECT o.ctid FROM dualwrite.outbox o
-                          WHERE o.stream = {stream} AND o.partition = b.partition AND o.id = b.id OFFSET 0) AS note))
+                          WHERE o.lane = b.lane AND o.id = b.id OFFSET 0) AS note))
 
 -- name: staged_table
 -- On the mirror: the records of one batch. Emptied by every commit.

@@ -262,7 +262,7 @@ def test_a_busy_partition_does_not_keep_the_others_waiting(
     monkeypatch.setenv("INSTRUMENT_REGISTRY_BATCH_SIZE", "1")
     for number in range(64):
         add(screener, f"S{number}")
-    partitions = column(screener, "SELECT DISTINCT partition FROM dualwrite.outbox")
+    partitions = column(screener, "SELECT DISTINCT partition FROM dualwrite.waiting")
     with opened(memberships) as pipe:
         for _ in range(16):
             pipe.move()

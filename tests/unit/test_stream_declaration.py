@@ -7,7 +7,7 @@ import pytest
 from dualwrite.exceptions import InvalidStream, UnknownName
 from dualwrite.stages import Store
 from dualwrite.stream import Field, Side, Stream, declare, stream_named
-from registry.streams import INDEX_MEMBERSHIPS
+from registry.streams import INDEX_MEMBERSHIPS, INSTRUMENTS
 
 SIDE = Side("s", "t", reads={"id": "t.id", "v": "t.v"}, writes={"id": "r.id", "v": "r.v"}, match=("id",), model="a.B")
 
@@ -34,6 +34,12 @@ def test_both_stores_need_a_side() -> None:
 def test_two_streams_cannot_share_a_name() -> None:
     with pytest.raises(InvalidStream, match="two streams are called index_memberships"):
         declare(dataclasses.replace(INDEX_MEMBERSHIPS, title="another"))
+
+
+def test_lanes_leave_room_for_sixteen_partitions() -> None:
+    assert INDEX_MEMBERSHIPS.lanes & 15 == 0
+    assert 0 <= INDEX_MEMBERSHIPS.lane(15) < 2**31
+    assert INDEX_MEMBERSHIPS.lanes != INSTRUMENTS.lanes
 
 
 def test_an_unknown_stream_is_answered_with_the_declared_ones() -> None:

@@ -12,8 +12,9 @@ from registry import mainjob
 NEXT = """Try next:
   ./run manage dualwrite status
   ./run manage run_validation --level strict
+while ./run is up, a write of the old service and where it arrives:
   ./run psql screener -c "UPDATE index_memberships SET weight = 7.5 WHERE symbol = 'AAPL'"
-      then look for it in the registry: ./run psql registry -c "SELECT * FROM index_memberships WHERE weight = 7.5\""""
+  ./run psql registry -c "SELECT * FROM index_memberships WHERE weight = 7.5\""""
 
 
 class Command(OperatorCommand):
