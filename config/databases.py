@@ -10,8 +10,11 @@ from typing import Any
 from django.core.exceptions import ImproperlyConfigured
 from environ import Env
 
+from dualwrite.session import SESSION
+
 REGISTRY_SEARCH_PATH = "instrument_registry,public"
 CONNECT_TIMEOUT_SECONDS = 5
+FORM = "valid: postgres://USER:PASSWORD@HOST:PORT/NAME"
 POOL = {"min_size": 0, "max_size": 8, "timeout": 5}
 
 
@@ -34,13 +37,14 @@ def databases(env: Env) -> dict[str, dict[str, Any]]:
 
 def _database(env: Env, variable: str, search_path: str, *, pooled: bool) -> dict[str, Any]:
     if not env.str(variable, ""):
-        raise ImproperlyConfigured(
-            f"{variable} is not set; it names the database, as postgres://USER:PASSWORD@HOST:PORT/NAME"
-        )
-    database: dict[str, Any] = dict(env.db_url(variable, engine="django_prometheus.db.backends.postgresql"))
+        raise ImproperlyConfigured(f"{variable} is not set; {FORM}")
+    try:
+        database: dict[str, Any] = dict(env.db_url(variable, engine="django_prometheus.db.backends.postgresql"))
+    except ValueError as exc:
+        raise ImproperlyConfigured(f"{variable} is no address of a database ({exc}); {FORM}") from exc
     options = dict(database.get("OPTIONS", {}))
     options["connect_timeout"] = CONNECT_TIMEOUT_SECONDS
-    options["options"] = f"{options.get('options', '')} -c search_path={search_path}".strip()
+    options["options"] = f"{options.get('options', '')} {SESSION} -c search_path={search_path}".strip()
     # Only the web server pools: a command that meets a database that is away should say so at once.
     if pooled and env.bool("DATABASE_POOL", False):
         options["pool"] = dict(POOL)

@@ -48,7 +48,7 @@ class StreamControlAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         "held_because",
         "brake_spent",
         "brake_since",
-        "brake_lifted",
+        "brake_lifted_until",
         "changed_at",
     )
     list_filter = ("stage", "paused")

@@ -4,6 +4,8 @@ How it can fail, and the answer:
 
 * a trigger is dropped, disabled, or skipped in replica mode → ENABLE ALWAYS, and `problems` names it;
 * somebody replaces a function or alters the table → the fingerprint taken at installation differs;
+* triggers are off for a while, rows are written, they are on again → once seen broken, the stream is distrusted: it
+  counts as backfilled and verified only after it was enabled again, and installing over damage says so too;
 * installing waits behind a long transaction and blocks every writer behind itself → lock_timeout, and an error;
 * two installers at once → an advisory lock; the second finds everything unchanged.
 """
@@ -23,6 +25,8 @@ from dualwrite.stream import Stream, all_streams
 VERSION = 1
 INSTALL_LOCK = 25721
 LOCK_TIMEOUT = "5s"
+#: What the engine's role needs on a streamed table to mirror from the old store to the new one.
+PRIVILEGES = {Store.SCREENER: ("SELECT",), Store.REGISTRY: ("SELECT", "INSERT", "UPDATE", "DELETE")}
 
 Part: TypeAlias = sql.SQL | sql.Composed
 
@@ -53,6 +57,7 @@ def _install(session: Session, store: Store, role: str) -> dict[str, str]:
         session.execute("SELECT set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,))
         stale = [stream for stream in all_streams() if _stale(session, stream, store)]
         if stale:
+            _distrust_damaged(session, store, stale)
             for part in _parts(store, role, stale):
                 session.execute(part)
         else:
@@ -64,6 +69,24 @@ def _install(session: Session, store: Store, role: str) -> dict[str, str]:
 def _stale(session: Session, stream: Stream, store: Store) -> bool:
     row = session.execute(statement("install", "installed")).fetchone()
     return row is None or not row[0] or bool(session.execute(_problems(stream, store)).fetchall())
+
+
+def _distrust_damaged(session: Session, store: Store, stale: list[Stream]) -> None:
+    """Streams whose triggers were damaged may have missed writes; installing alone would hide that."""
+    row = session.execute(statement("install", "installed")).fetchone()
+    if row is None or not row[0]:
+        return
+    for stream in stale:
+        found = session.execute(_problems(stream, store)).fetchall()
+        if any(not str(problem[0]).startswith("version ") for problem in found):
+            session.execute(compose("install", "distrust", stream=sql.Literal(stream.name)))
+
+
+def distrust(stream: Stream, store: Store) -> None:
+    """Writes may have gone unnoted: the stream counts as backfilled and verified only after it is enabled again."""
+    with cursor(store) as found:
+        query = compose("install", "distrust", stream=sql.Literal(stream.name))
+        found.execute(query.as_string(found.connection))
 
 
 def _runtime_role(store: Store) -> str:
@@ -127,6 +150,7 @@ def _problems(stream: Stream, store: Store) -> sql.Composed:
         stream=sql.Literal(stream.name),
         version=sql.Literal(VERSION),
         table_name=projection.table_name(stream.side(store)),
+        privileges=sql.Literal(list(PRIVILEGES[store])),
         fingerprint=_fingerprint(stream, store),
     )
 
@@ -151,7 +175,7 @@ def require(stream: Stream, store: Store) -> None:
 
 
 def uninstall(store: Store) -> None:
-    """Remove triggers, functions and tables of the engine, not its audit. The caller has checked and recorded it."""
+    """Remove triggers and functions, empty the outbox, void what was proven. The caller has checked and recorded it."""
     with reaching(store), dedicated(store, "uninstall", owner=True) as session, session.transaction():
         session.execute("SELECT set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,))
         for stream in all_streams():

@@ -71,6 +71,10 @@ class CaptureBroken(Refused):
     """Writes are not captured as installed, so nothing may rely on it."""
 
 
+class WrongStore(Refused):
+    """This is not the database that the other store was paired with; `dualwrite enable --force --reason` pairs anew."""
+
+
 class ConcurrentChange(Refused):
     """Somebody else changed the stream meanwhile; look at `dualwrite status` and try again."""
 

@@ -6,7 +6,7 @@ Roles and epochs are not here: they stand in `dualwrite.stream_state` of each st
 from typing import ClassVar
 
 from django.db import models
-from django.db.models.functions import Now
+from django.db.models.functions import MD5, Now
 
 from dualwrite.stages import Stage
 
@@ -20,9 +20,8 @@ class StreamControl(models.Model):
     held_because = models.TextField(
         default="", blank=True, help_text="Why the relay stopped by itself; empty when it did not."
     )
-    brake_lifted = models.BooleanField(
-        default=False,
-        help_text="An operator confirmed a mass delete; ends when the outbox has been empty once.",
+    brake_lifted_until = models.BigIntegerField(
+        null=True, help_text="The newest note when an operator confirmed a mass delete; later ones are braked again."
     )
     brake_spent = models.BigIntegerField(default=0, help_text="Rows deleted on the mirror in the brake's window.")
     brake_since = models.DateTimeField(null=True, help_text="Since when the brake's window counts.")
@@ -53,7 +52,8 @@ class ParkedKey(models.Model):
     class Meta:
         db_table = "dualwrite_parked"
         verbose_name = "parked key"
-        constraints: ClassVar = [models.UniqueConstraint(fields=["stream", "key"], name="parked_once")]
+        # By the hash: a key may be longer than an index entry can be.
+        constraints: ClassVar = [models.UniqueConstraint("stream", MD5("key"), name="parked_once")]
 
     def __str__(self) -> str:
         return f"{self.stream} {self.key}"

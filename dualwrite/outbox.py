@@ -64,6 +64,13 @@ def note(stream: Stream, store: Store, keys: Sequence[str], cause: Cause) -> int
         return int(found.rowcount)
 
 
+def highest(stream: Stream, store: Store) -> int:
+    """The id of the newest note of the stream in that store, 0 when none waits."""
+    with cursor(store) as found:
+        found.execute(statement("outbox", "highest"), {"lanes": stream.lanes})
+        return int(found.fetchone()[0])
+
+
 def check_key(stream: Stream, key: str) -> None:
     """Raise UsageError unless the text is a JSON array with the stream's key fields."""
     try:
@@ -87,20 +94,39 @@ def note_all(
     """
     with reaching(store), dedicated(store, f"backfill {stream.name}") as session:
         noted = _note_foreign(session, stream, store, generation)
-        side = stream.side(store)
-        size = session.execute(compose("outbox", "blocks", table_name=projection.table_name(side))).fetchone()
-        total = int(size[0]) if size else 0
-        for low in range(0, total, BLOCKS_A_STEP):
-            high = min(low + BLOCKS_A_STEP, total)
-            noted += _note_blocks(session, stream, store, generation, low, high)
-            progress(high, total)
+        while True:
+            file = _file(session, stream, store)
+            noted += _note_table(session, stream, store, generation, file, progress)
+            # Rewritten in between, the table has its rows in other blocks: once more from the start.
+            if file == _file(session, stream, store):
+                return noted
+
+
+def _note_table(
+    session: Session, stream: Stream, store: Store, generation: int, file: int, progress: Callable[[int, int], None]
+) -> int:
+    size = session.execute(compose("outbox", "blocks", table_name=projection.table_name(stream.side(store)))).fetchone()
+    total, noted = int(size[0]) if size else 0, 0
+    for low in range(0, total, BLOCKS_A_STEP):
+        high = min(low + BLOCKS_A_STEP, total)
+        step = _note_blocks(session, stream, store, generation, file, low, high)
+        if step is None:
+            return noted
+        noted += step
+        progress(high, total)
     return noted
 
 
-def _note_blocks(session: Session, stream: Stream, store: Store, generation: int, low: int, high: int) -> int:
+def _note_blocks(
+    session: Session, stream: Stream, store: Store, generation: int, file: int, low: int, high: int
+) -> int | None:
+    """Note one range; None when the table has been rewritten."""
     side = stream.side(store)
     with session.transaction():
         _require_generation(session, stream, generation)
+        session.execute(compose("outbox", "hold_still", table=projection.table(side)))
+        if _file(session, stream, store) != file:
+            return None
         query = compose(
             "outbox",
             "note_blocks",
@@ -112,6 +138,12 @@ def _note_blocks(session: Session, stream: Stream, store: Store, generation: int
             high=sql.Literal(f"({high},0)"),
         )
         return session.execute(query).rowcount
+
+
+def _file(session: Session, stream: Stream, store: Store) -> int:
+    query = compose("outbox", "file", table_name=projection.table_name(stream.side(store)))
+    row = session.execute(query).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _note_foreign(session: Session, stream: Stream, store: Store, generation: int) -> int:

@@ -13,12 +13,13 @@ from django.db import InterfaceError, OperationalError, connections
 from django.db.backends.utils import CursorWrapper
 
 from dualwrite.exceptions import StoreFailed, StoreUnreachable
+from dualwrite.session import DEDICATED, SESSION
 from dualwrite.stages import Store
 
 Session: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
 CONNECT_TIMEOUT_SECONDS = 5
-#: Values travel as text between the stores, so both sides must write and read it alike.
-SESSION = "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 -c bytea_output=hex"
+#: What Django adds to the parameters for its own cursors.
+DJANGOS_OWN = ("cursor_factory", "context", "prepare_threshold")
 
 
 @contextmanager
@@ -47,31 +48,31 @@ def reaching(store: Store) -> Iterator[None]:
         raise StoreUnreachable(f"{describe(store)}: {_first_line(exc)}") from exc
 
 
-def dedicated(store: Store, purpose: str, *, owner: bool = False) -> Session:
+def dedicated(store: Store, purpose: str, *, owner: bool = False, limits: str = "") -> Session:
     """An unpooled connection in autocommit mode, for locks and sessions that outlive a transaction.
 
-    With `owner`, under the account that may change the schema, where one is configured. The caller closes it. The
-    server ends it when its client vanishes (keepalives), so that locks of a dead process do not stay.
+    With `owner`, under the account that may change the schema, where one is configured; `limits` are further settings
+    of the session, as in `session`. The caller closes it.
     """
     alias = store.owner_alias if owner and store.owner_alias in connections else store.alias
     settings = connections[alias].get_connection_params()
     if owner:
         # A migrated test database is known to Django's main alias only.
         settings["dbname"] = connections[store.alias].settings_dict["NAME"]
-    options = {k: v for k, v in settings.items() if k in ("dbname", "user", "password", "host", "port")}
+    own = {
+        "options": f"{settings.get('options', '')} {SESSION} {DEDICATED} {limits}",
+        "application_name": f"dualwrite {purpose}"[:63],
+        "connect_timeout": CONNECT_TIMEOUT_SECONDS,
+        "client_encoding": "utf-8",
+        # The server ends the session when its client vanishes, so that locks of a dead process do not stay.
+        "keepalives": 1,
+        "keepalives_idle": 5,
+        "keepalives_interval": 2,
+        "keepalives_count": 3,
+    }
+    parameters = {name: value for name, value in settings.items() if name not in DJANGOS_OWN}
     with reaching(store):
-        return psycopg.connect(
-            **options,
-            options=f"{settings.get('options', '')} {SESSION}",
-            autocommit=True,
-            application_name=f"dualwrite {purpose}"[:63],
-            connect_timeout=CONNECT_TIMEOUT_SECONDS,
-            keepalives=1,
-            keepalives_idle=5,
-            keepalives_interval=2,
-            keepalives_count=3,
-            client_encoding="utf-8",
-        )
+        return psycopg.connect(**{**parameters, **own}, autocommit=True)
 
 
 def _forget(store: Store) -> None:

@@ -4,6 +4,7 @@ Each function is one transaction in one store and does nothing when what it reli
 ConcurrentChange. docs/protocol.md says what breaks without each condition.
 """
 
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -13,13 +14,22 @@ from typing import Any
 from psycopg import errors
 from psycopg.types.json import Jsonb
 
-from dualwrite.exceptions import AuthorityUnknown, ConcurrentChange, NotInstalled, Refused, StoreUnreachable
+from dualwrite.exceptions import (
+    AuthorityUnknown,
+    ConcurrentChange,
+    NotInstalled,
+    Refused,
+    StoreUnreachable,
+    WrongStore,
+)
 from dualwrite.sql import statement
 from dualwrite.stages import Role, Store
 from dualwrite.stores import Session, cursor, dedicated, describe, reaching
 from dualwrite.stream import Stream
 
 LOCK_TRY = "200ms"
+LOCK_PAUSE_SECONDS = 0.6
+ROW_LOCK_TIMEOUT = "10s"
 LOCK_DEADLINE_SECONDS = 10.0
 
 
@@ -102,14 +112,40 @@ def mark_backfilled(stream: Stream, store: Store, generation: int, actor: Actor)
             raise ConcurrentChange(f"stream {stream.name}: the backfill belongs to an older generation")
 
 
-def pair(first: Store, second: Store) -> None:
-    """Let two stores remember each other, once."""
-    for store, peer in ((first, second), (second, first)):
-        with cursor(peer) as found:
-            found.execute(statement("state", "identity"))
-            identity = found.fetchone()[0]
-        with cursor(store) as found:
-            found.execute(statement("state", "pair"), {"peer": identity})
+def pair(actor: Actor, *, anew: bool = False) -> None:
+    """Let both stores remember each other; raises WrongStore when one remembers another, unless paired `anew`."""
+    identities = {store: _identity(store) for store in Store}
+    strangers = [s for s, (_, peer) in identities.items() if peer is not None and peer != identities[s.peer][0]]
+    if strangers and not anew:
+        raise WrongStore(f"{strangers[0]} was paired with another {strangers[0].peer} database")
+    for store, (_, peer) in identities.items():
+        mine = identities[store.peer][0]
+        if peer != mine:
+            with cursor(store) as found:
+                found.execute(statement("state", "pair"), {"peer": mine, "known": peer})
+                if found.rowcount != 1:
+                    raise ConcurrentChange(f"somebody else pairs the {store} store")
+            audit(store, actor, "pair", evidence={"before": peer, "after": mine})
+
+
+def require_pair() -> None:
+    """Raise WrongStore when a store remembers another peer: an exchanged database is not to be mirrored."""
+    identities = {store: _identity(store) for store in Store}
+    for store, (_, peer) in identities.items():
+        if peer is not None and peer != identities[store.peer][0]:
+            raise WrongStore(f"{store} was paired with another {store.peer} database than {describe(store.peer)}")
+
+
+def _identity(store: Store) -> tuple[str, str | None]:
+    with cursor(store) as found:
+        found.execute(statement("state", "installed"))
+        if not found.fetchone()[0]:
+            raise NotInstalled(describe(store))
+        found.execute(statement("state", "identity"))
+        row = found.fetchone()
+    if row is None:
+        raise NotInstalled(describe(store))
+    return row[0], row[1]
 
 
 def audit(
@@ -145,15 +181,14 @@ def _line(
 @contextmanager
 def _changing(stream: Stream, store: Store, actor: Actor, verb: str, *, exclusive: bool = False) -> Iterator[Session]:
     """One transaction that changes the stream's state in a store and audits it there with before and after."""
-    with (
-        reaching(store),
-        dedicated(store, f"{verb} {stream.name}") as session,
-        _locked(session, stream, exclusive),
-    ):
-        before = _image(session, stream)
-        yield session
-        line = _line(actor, verb, stream.name, before=before, after=_image(session, stream))
-        session.execute(statement("state", "audit"), line)
+    try:
+        with reaching(store), dedicated(store, f"{verb} {stream.name}") as session, _locked(session, stream, exclusive):
+            before = _image(session, stream)
+            yield session
+            line = _line(actor, verb, stream.name, before=before, after=_image(session, stream))
+            session.execute(statement("state", "audit"), line)
+    except errors.LockNotAvailable as exc:
+        raise Refused(f"stream {stream.name}: somebody else holds its state in the {store} store; try again") from exc
 
 
 def _image(session: Session, stream: Stream) -> dict[str, Any]:
@@ -169,12 +204,14 @@ def _locked(session: Session, stream: Stream, exclusive: bool) -> Iterator[None]
 
     A waiting exclusive request blocks every later writer, so each try is short; between two tries writers pass.
     """
-    deadline = time.monotonic() + LOCK_DEADLINE_SECONDS
+    deadline, pause = time.monotonic() + LOCK_DEADLINE_SECONDS, threading.Event()
     while True:
         with session.transaction():
             if exclusive and not _try_lock(session, stream):
                 if time.monotonic() > deadline:
                     raise Refused(f"stream {stream.name}: a writer does not finish ({_blocker(session, stream)})")
+                # Not a wait for anything: the time in which writers pass that queued behind the try.
+                pause.wait(LOCK_PAUSE_SECONDS)
                 continue
             yield
             return
@@ -185,6 +222,8 @@ def _try_lock(session: Session, stream: Stream) -> bool:
         with session.transaction():
             session.execute("SELECT set_config('lock_timeout', %s, true)", (LOCK_TRY,))
             session.execute(statement("state", "exclusive"), {"stream": stream.name})
+            # Only the stream's lock is asked for so impatiently; row locks of a backfill's step are waited for.
+            session.execute("SELECT set_config('lock_timeout', %s, true)", (ROW_LOCK_TIMEOUT,))
     except errors.LockNotAvailable:
         return False
     return True

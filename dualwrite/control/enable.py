@@ -12,11 +12,15 @@ from dualwrite import capture, outbox, router, switch
 from dualwrite.control.preview import Preview, preview
 from dualwrite.exceptions import Refused
 from dualwrite.models import StreamControl
-from dualwrite.parameters import BRAKE_DELETE_PERCENT, BRAKE_DELETE_ROWS, DUAL_WRITE_ENABLED
-from dualwrite.stages import Stage, Store
+from dualwrite.parameters import DUAL_WRITE_ENABLED
+from dualwrite.relay import brake
+from dualwrite.stages import Role, Stage, Store
 from dualwrite.stores import reaching
 from dualwrite.stream import Stream
 from dualwrite.switch import Actor
+
+#: A note no other is newer than: until the backfill is noted, it is not known where it ends.
+EVERY_NOTE = 2**63 - 1
 
 
 @dataclass(frozen=True)
@@ -49,8 +53,11 @@ def enable(
     for store in Store:
         capture.require(stream, store)
     here = switch.authority(stream)
-    if here.capture and here.backfilled:
-        _record_stage(stream)  # left out when an earlier call was killed at its last step
+    switch.pair(actor, anew=force and not dry_run)
+    there = switch.state(stream, here.store.peer)
+    if here.capture and here.backfilled and there.role is Role.MIRROR:
+        if not dry_run:
+            _record_stage(stream)  # left out when an earlier call was killed at its last step
         return Enabled(stream.name, None, 0, changed=False)
     found = preview(stream)
     _require_few_deletes(stream, found, force)
@@ -72,9 +79,8 @@ def _enable(
         StreamControl.objects.get_or_create(stream=stream.name)
         if force and found.delete:
             # Confirmed here, so the relay need not ask again for the same deletes.
-            StreamControl.objects.filter(stream=stream.name).update(brake_lifted=True, held_because="")
+            StreamControl.objects.filter(stream=stream.name).update(brake_lifted_until=EVERY_NOTE, held_because="")
     switch.audit(Store.REGISTRY, actor, "enable", stream.name, {**vars(found), "force": force})
-    switch.pair(authority, authority.peer)
     # 1. From here on every write is noted.
     generation, epoch = switch.begin_capture(stream, authority, actor)
     # 2. Relays that read something in an earlier period are refused from here on.
@@ -82,6 +88,11 @@ def _enable(
     router.forget_roles()
     # 3. Keys of the mirror, and 4. of the authority: the mirror may have what the authority deleted unseen.
     noted = outbox.note_all(stream, authority, generation, progress)
+    if force:
+        newest = outbox.highest(stream, authority)
+        with reaching(Store.REGISTRY):
+            confirmed = StreamControl.objects.filter(stream=stream.name, brake_lifted_until=EVERY_NOTE)
+            confirmed.update(brake_lifted_until=newest)
     # 5. Complete, unless a newer generation has begun.
     switch.mark_backfilled(stream, authority, generation, actor)
     _record_stage(stream)
@@ -94,7 +105,7 @@ def _record_stage(stream: Stream) -> None:
 
 
 def _require_few_deletes(stream: Stream, found: Preview, force: bool) -> None:
-    limit = max(BRAKE_DELETE_ROWS.value(), int(found.mirror_rows * BRAKE_DELETE_PERCENT.value() / 100))
+    limit = brake.allowed(found.mirror_rows)
     if found.delete > limit and not force:
         raise Refused(
             f"enabling {stream.name}: {found.sentence()}; more than {limit} deletes need --force and --reason"

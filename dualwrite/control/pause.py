@@ -1,6 +1,8 @@
 """`pause` and `resume`: the relay stands still, or goes on. Writes go on being noted, so nothing is lost."""
 
-from dualwrite import switch
+from django.db import transaction
+
+from dualwrite import outbox, switch
 from dualwrite.exceptions import Held, Refused
 from dualwrite.models import StreamControl
 from dualwrite.stages import Store
@@ -11,12 +13,12 @@ from dualwrite.switch import Actor
 
 def pause(stream: Stream, actor: Actor) -> bool:
     """Stop relaying the stream; returns whether that changed anything. Raises Refused for a stream never enabled."""
-    with reaching(Store.REGISTRY):
+    with reaching(Store.REGISTRY), transaction.atomic(using=Store.REGISTRY.alias):
         changed = StreamControl.objects.filter(stream=stream.name, paused=False).update(paused=True)
-        if not changed and not StreamControl.objects.filter(stream=stream.name).exists():
+        if changed:
+            switch.audit(Store.REGISTRY, actor, "pause", stream.name)
+        elif not StreamControl.objects.filter(stream=stream.name).exists():
             raise Refused(f"stream {stream.name} was never enabled, so there is nothing to pause")
-    if changed:
-        switch.audit(Store.REGISTRY, actor, "pause", stream.name)
     return bool(changed)
 
 
@@ -32,13 +34,21 @@ def resume(stream: Stream, actor: Actor, *, force: bool = False) -> bool:
             raise Refused(f"stream {stream.name} was never enabled, so there is nothing to resume")
         if control.held_because and not (force and actor.reason):
             raise Held(f"stream {stream.name}: {control.held_because}; go on with --force and --reason")
-        lifted = {"held_because": "", "brake_lifted": True} if control.held_because else {}
-        if not control.paused and not lifted:
+        if not control.paused and not control.held_because:
             return False
-        # Only what was seen is confirmed: if the brake held for another reason meanwhile, nothing is changed.
+        return _go_on(stream, actor, control)
+
+
+def _go_on(stream: Stream, actor: Actor, control: StreamControl) -> bool:
+    changes: dict[str, object] = {"paused": False}
+    if control.held_because:
+        # What waits now is confirmed, what is noted later is not.
+        newest = outbox.highest(stream, switch.authority(stream).store)
+        changes |= {"held_because": "", "brake_lifted_until": newest}
+    with transaction.atomic(using=Store.REGISTRY.alias):
+        # Only what was seen is confirmed: if the brake holds for another reason meanwhile, nothing is changed.
         seen = StreamControl.objects.filter(stream=stream.name, held_because=control.held_because)
-        changed = seen.update(paused=False, **lifted)
-    if changed:
-        evidence = {"held_because": control.held_because} if lifted else None
-        switch.audit(Store.REGISTRY, actor, "resume", stream.name, evidence)
-    return bool(changed)
+        changed = bool(seen.update(**changes))
+        if changed:
+            switch.audit(Store.REGISTRY, actor, "resume", stream.name, {"held_because": control.held_because})
+    return changed

@@ -7,8 +7,6 @@ from dualwrite.stream import Stream
 from dualwrite.validation import compare
 from dualwrite.validation.recheck import Kind, recheck
 
-CHUNK = 500
-
 
 @dataclass(frozen=True)
 class Preview:
@@ -39,8 +37,6 @@ def preview(stream: Stream) -> Preview:
         return Preview(0, mirror_rows, 0, 0, mirror_rows)
     buckets = compare.differing(*found.values())
     counts = dict.fromkeys(Kind, 0)
-    keys = list(compare.candidates(stream, buckets))
-    for start in range(0, len(keys), CHUNK):
-        for verdict in recheck(stream, authority, keys[start : start + CHUNK]):
-            counts[verdict.kind] += 1
+    for verdict in recheck(stream, authority, list(compare.candidates(stream, buckets))):
+        counts[verdict.kind] += 1
     return Preview(rows, mirror_rows, counts[Kind.MISSING], counts[Kind.MISMATCH], counts[Kind.EXTRA])

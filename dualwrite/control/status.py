@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from typing import Any
 
 from dualwrite import capture, outbox, switch
-from dualwrite.exceptions import DualWriteError
+from dualwrite.exceptions import DualWriteError, WrongStore
 from dualwrite.models import ParkedKey, StreamControl, ValidationRun, ValidationStatus
 from dualwrite.sql import statement
-from dualwrite.stages import Stage, Store
+from dualwrite.stages import Role, Stage, Store
 from dualwrite.stores import cursor, reaching
 from dualwrite.stream import Stream
 from dualwrite.switch import State
@@ -30,14 +30,16 @@ def stream_status(stream: Stream) -> dict[str, Any]:
     waiting = _pending(stream, state, gates)
     parked = _parked(stream, gates)
     last = _last_validation(stream)
-    gates += _capture_gates(stream) + _relay_gates(stream, control, parked)
+    proof = _last_validation(stream, finished=True)
+    blind = _capture_gates(stream) + _mirror_gates(stream, state)
+    gates += blind + _relay_gates(stream, control, parked)
     age = waiting.oldest_age_seconds if waiting else None
     return {
         "name": stream.name,
         "stage": control.stage if control else None,
         "authority": state.store.value if state else None,
         "mirroring": _mirroring(control, state),
-        "verified": bool(state and last and _proves(last, state)),
+        "verified": bool(state and proof and _proves(proof, state) and not blind),
         "epoch": state.epoch if state else None,
         "outbox": {
             "pending": waiting.count if waiting else None,
@@ -90,10 +92,11 @@ def _parked(stream: Stream, gates: list[Gate]) -> int | None:
         return None  # already said by _control
 
 
-def _last_validation(stream: Stream) -> ValidationRun | None:
+def _last_validation(stream: Stream, *, finished: bool = False) -> ValidationRun | None:
+    runs = ValidationRun.objects.filter(stream=stream.name)
     try:
         with reaching(Store.REGISTRY):
-            return ValidationRun.objects.filter(stream=stream.name).first()
+            return (runs.exclude(status=ValidationStatus.RUNNING) if finished else runs).first()
     except DualWriteError:
         return None  # already said by _control
 
@@ -108,6 +111,23 @@ def _capture_gates(stream: Stream) -> list[Gate]:
             continue
         gates += [Gate("capture", f"{store}: {why}", f"manage.py dualwrite install --store {store}") for why in found]
     return gates
+
+
+def _mirror_gates(stream: Stream, state: State | None) -> list[Gate]:
+    """What makes the other store no mirror of this one, although this one captures."""
+    if state is None or not state.capture:
+        return []
+    mend = f"manage.py dualwrite enable --stream {stream.name}"
+    try:
+        switch.require_pair()
+        role = switch.state(stream, state.store.peer).role
+    except WrongStore as exc:
+        return [Gate("identity", str(exc), f"{mend} --force --reason WHY, when it is the right one")]
+    except DualWriteError as exc:
+        return [Gate("mirror", str(exc), f"start the {state.store.peer} database")]
+    if role is Role.MIRROR:
+        return []
+    return [Gate("mirror", f"the {state.store.peer} store is {role}, not the mirror", mend)]
 
 
 def _relay_gates(stream: Stream, control: StreamControl | None, parked: int | None) -> list[Gate]:
@@ -126,10 +146,8 @@ def _relay_gates(stream: Stream, control: StreamControl | None, parked: int | No
 def _mirroring(control: StreamControl | None, state: State | None) -> str | None:
     if control is None or state is None:
         return None
-    if not Stage(control.stage).mirrors:
-        return "off"
     if not state.capture:
-        return "disabled"
+        return "disabled" if Stage(control.stage).mirrors else "off"
     return "paused" if control.paused or control.held_because else "active"
 
 

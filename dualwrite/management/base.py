@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import os
 import sys
 from argparse import ArgumentParser
 from typing import Any
@@ -10,7 +11,7 @@ import psycopg
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 
-from dualwrite.exceptions import DualWriteError
+from dualwrite.exceptions import DualWriteError, UsageError
 from dualwrite.stream import Stream, all_streams, stream_named
 from dualwrite.switch import Actor
 
@@ -27,6 +28,7 @@ class OperatorCommand(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         """Run the command; its exit code is what `run` returns."""
         try:
+            _require_text(options)
             code = self.run(options)
         except DualWriteError as exc:
             raise CommandError(str(exc), returncode=exc.exit_code) from exc
@@ -49,9 +51,24 @@ class OperatorCommand(BaseCommand):
 
 def actor(options: dict[str, Any]) -> Actor:
     """Who runs the command, and the reason given."""
-    return Actor(f"command:{getpass.getuser()}", options.get("reason") or "")
+    return Actor(f"command:{_user()}", options.get("reason") or "")
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return f"uid {os.getuid()}"  # as in a container whose user has no entry
+
+
+def _require_text(options: dict[str, Any]) -> None:
+    for name, value in options.items():
+        try:
+            str(value).encode()
+        except UnicodeEncodeError as exc:
+            raise UsageError(f"--{name.replace('_', '-')} is not valid UTF-8") from exc
 
 
 def chosen_streams(options: dict[str, Any]) -> list[Stream]:
     """The stream of --stream, else all of them."""
-    return [stream_named(options["stream"])] if options.get("stream") else list(all_streams())
+    return list(all_streams()) if options.get("stream") is None else [stream_named(options["stream"])]

@@ -47,8 +47,10 @@ def do_uninstall(options: Options) -> Answer:
     """Take them out again."""
     store = _store(options)
     uninstall(store, actor(options), force=options["force"])
-    kept = "dualwrite.audit stays; drop the schema yourself when you no longer need it"
-    return Answer({"store": store, "kept": "dualwrite.audit"}, f"{store}: removed; {kept}")
+    kept = (
+        "the tables of schema dualwrite stay, so that epochs and audit are kept; drop it when nothing is to come back"
+    )
+    return Answer({"store": store, "kept": kept}, f"{store}: triggers and functions removed; {kept}")
 
 
 def do_sql(options: Options) -> Answer:

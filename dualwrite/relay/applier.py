@@ -69,13 +69,13 @@ class Applier:
 
     def _check_right(self) -> None:
         values = {"stream": self._stream.name, "partitions": list(self._epochs)}
-        # The fences first, then the role: everyone takes them in this order.
-        held = self._session.execute(statement("relay", "fences"), values).fetchall()
-        if {int(partition): int(epoch) for partition, epoch in held} != self._epochs:
-            raise Superseded(f"stream {self._stream.name}: the fence was raised")
+        # The role first, then the fences: whoever changes them takes them in this order, too.
         row = self._session.execute(statement("relay", "mirror_state"), values).fetchone()
         if row is None or row[0] != Role.MIRROR:
             raise Superseded(f"stream {self._stream.name}: the {self._store} store is no mirror")
+        held = self._session.execute(statement("relay", "fences"), values).fetchall()
+        if {int(partition): int(epoch) for partition, epoch in held} != self._epochs:
+            raise Superseded(f"stream {self._stream.name}: the fence was raised")
         self._session.execute(statement("relay", "mark"), {"marker": f"{self._stream.name}:{row[1]}"})
 
     def _stage(self, blocks: Iterable[bytes | bytearray | memoryview]) -> int:

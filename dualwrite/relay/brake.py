@@ -6,6 +6,7 @@ takes longer than the window to relay is still one flood, and steady deletes und
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from dualwrite.exceptions import Held
 from dualwrite.parameters import BRAKE_DELETE_PERCENT, BRAKE_DELETE_ROWS, BRAKE_WINDOW_SECONDS
@@ -14,26 +15,27 @@ from dualwrite.stores import Session
 from dualwrite.stream import Stream
 
 
-def allowed(rows: int, percent: float, at_least: int) -> int:
-    """Deletes allowed on a mirror of that many rows."""
-    return max(at_least, int(rows * percent / 100))
+@dataclass(frozen=True)
+class Batch:
+    """What the brake knows of a batch: the id of its oldest note, and whether it took all that waited."""
+
+    oldest_note: int
+    caught_up: bool
 
 
-def brake(stream: Stream, registry: Session, caught_up: bool, deletes: int, mirror_rows: Callable[[], int]) -> None:
+def allowed(rows: int) -> int:
+    """Deletes allowed within the window on a mirror of that many rows."""
+    return max(BRAKE_DELETE_ROWS.value(), int(rows * BRAKE_DELETE_PERCENT.value() / 100))
+
+
+def brake(stream: Stream, registry: Session, batch: Batch, deletes: int, mirror_rows: Callable[[], int]) -> None:
     """Account for deletes about to be made; raises Held when they exceed what is allowed.
 
-    `registry` is the relay's own session there: where the registry is the mirror, a batch that is rolled back is not
-    counted.
+    What an operator confirmed is let through, up to the newest note of that moment. `registry` is the relay's own
+    session there: where the registry is the mirror, a batch that is rolled back is not counted.
     """
-    limit = allowed(mirror_rows(), BRAKE_DELETE_PERCENT.value(), BRAKE_DELETE_ROWS.value())
-    window = BRAKE_WINDOW_SECONDS.value()
-    values = {
-        "stream": stream.name,
-        "deletes": deletes,
-        "allowed": limit,
-        "caught_up": caught_up,
-        "window": window,
-    }
+    limit, window = allowed(mirror_rows()), BRAKE_WINDOW_SECONDS.value()
+    values = {"stream": stream.name, "deletes": deletes, "allowed": limit, "window": window, **vars(batch)}
     if registry.execute(statement("relay", "spend"), values).rowcount != 1:
         share = f"{BRAKE_DELETE_PERCENT.value():g} % of it, at least {BRAKE_DELETE_ROWS.value()}"
         raise Held(f"the relay would delete more than {limit} rows of the mirror ({share}) within {window:g} s")
@@ -42,8 +44,3 @@ def brake(stream: Stream, registry: Session, caught_up: bool, deletes: int, mirr
 def hold(stream: Stream, registry: Session, because: str) -> None:
     """Stop relaying the stream until an operator confirms."""
     registry.execute(statement("relay", "hold"), {"stream": stream.name, "because": because})
-
-
-def release(stream: Stream, registry: Session) -> None:
-    """The outbox is empty: a confirmation has been used up."""
-    registry.execute(statement("relay", "release_brake"), {"stream": stream.name})

@@ -2,8 +2,6 @@
 
 from collections.abc import Mapping
 
-from psycopg.types.json import Jsonb
-
 from dualwrite.relay.reader import Reader
 from dualwrite.sql import statement
 from dualwrite.stores import Session
@@ -18,18 +16,14 @@ def settle(stream: Stream, reader: Reader, registry: Session, failed: Mapping[st
 
     Runs before the batch's notes are deleted: if it dies half-way the notes are still there and all of it is repeated.
     """
-    parked = {key: error for key, error in failed.items() if _park(stream, reader, registry, key, error)}
+    rows = reader.rows_of(list(failed)) if failed else {}
+    # A key with a NULL part that no row has any more: its row has gone, or got a whole key, meanwhile.
+    parked = {key: error for key, error in failed.items() if key in rows or error != NULL_KEY}
+    for key, error in parked.items():
+        values = {"stream": stream.name, "key": key, "error": error, "record": rows.get(key, "[]")}
+        registry.execute(statement("relay", "park"), values)
     _unpark(stream, reader, registry, parked)
     return len(parked)
-
-
-def _park(stream: Stream, reader: Reader, registry: Session, key: str, error: str) -> bool:
-    rows = reader.rows_of(key)
-    if not rows and error == NULL_KEY:
-        return False  # the row has gone, or got a whole key, meanwhile
-    values = {"stream": stream.name, "key": key, "error": error, "record": Jsonb(rows)}
-    registry.execute(statement("relay", "park"), values)
-    return True
 
 
 def _unpark(stream: Stream, reader: Reader, registry: Session, still: Mapping[str, str]) -> None:

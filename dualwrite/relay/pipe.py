@@ -12,11 +12,12 @@ import psycopg
 from psycopg import errors
 
 from dualwrite import capture, switch
-from dualwrite.exceptions import DualWriteError, Held
+from dualwrite.exceptions import CaptureBroken, DualWriteError, Held
 from dualwrite.parameters import BATCH_SIZE
 from dualwrite.relay import brake, parking
 from dualwrite.relay.applier import Applier
 from dualwrite.relay.reader import Reader
+from dualwrite.session import RELAY
 from dualwrite.sql import statement
 from dualwrite.stages import Role, Store
 from dualwrite.stores import Session, dedicated, reaching
@@ -24,7 +25,7 @@ from dualwrite.stream import Stream
 
 PARTITIONS = range(16)
 #: What the data of one record can cause; anything else is about the whole batch and is not a reason to park.
-POISON = (errors.DataError, errors.IntegrityError, errors.RaiseException)
+POISON = (errors.DataError, errors.IntegrityError, errors.RaiseException, errors.ProgramLimitExceeded)
 
 
 @dataclass(frozen=True)
@@ -41,8 +42,8 @@ class Pipe:
 
     def __init__(self, stream: Stream, authority: Store, stack: ExitStack) -> None:
         self.stream, self.authority = stream, authority
-        self._source = stack.enter_context(dedicated(authority, f"relay {stream.name} reader"))
-        self._mirror = stack.enter_context(dedicated(authority.peer, f"relay {stream.name}"))
+        self._source = stack.enter_context(dedicated(authority, f"relay {stream.name} reader", limits=RELAY))
+        self._mirror = stack.enter_context(dedicated(authority.peer, f"relay {stream.name}", limits=RELAY))
         for session in (self._source, self._mirror):
             session.execute(statement("relay", "plan_for_batches"))
         self._registry = self._source if authority is Store.REGISTRY else self._mirror
@@ -69,7 +70,14 @@ class Pipe:
 
     def check(self) -> bool:
         """Whether the direction is still the one in force; raises CaptureBroken when notes cannot be relied on."""
-        capture.require(self.stream, self.authority)
+        switch.require_pair()
+        try:
+            capture.require(self.stream, self.authority)
+        except CaptureBroken:
+            # Writes may pass unnoted from here on, and once the triggers are back nothing would show it.
+            capture.distrust(self.stream, self.authority)
+            raise
+        self._reader.ping()
         # Another relay may have gone since, one that held a part of the partitions.
         self._take_over()
         return switch.authority(self.stream).store is self.authority
@@ -103,20 +111,20 @@ class Pipe:
         if still:
             return Moved(still=still)
         size = BATCH_SIZE.value()
-        notes, keys = self._reader.take(self.partitions, size)
-        self._brake = partial(brake.brake, self.stream, self._registry, notes < size)
-        if not keys:
-            brake.release(self.stream, self._registry)
+        taken = self._reader.take(self.partitions, size)
+        if not taken.notes:
             return Moved()
+        batch = brake.Batch(taken.oldest_note, caught_up=taken.notes < size)
+        self._brake = partial(brake.brake, self.stream, self._registry, batch)
         try:
-            parked = self._move_batch(keys)
+            parked = self._move_batch(taken.keys)
         except Held as exc:
             self._reader.forget()
             brake.hold(self.stream, self._registry, exc.detail)
             raise
         # The partition that came first comes last, so that a busy one does not starve the others.
         self.partitions = [*self.partitions[1:], self.partitions[0]]
-        return Moved(keys, parked)
+        return Moved(taken.keys, parked)
 
     def _move_batch(self, keys: int) -> int:
         failed = dict.fromkeys(self._reader.keyless(), parking.NULL_KEY)
@@ -148,6 +156,7 @@ def open_pipe(stream: Stream) -> Pipe | None:
     authority = switch.authority(stream).store
     if switch.state(stream, authority.peer).role is not Role.MIRROR:
         return None
+    switch.require_pair()
     capture.require(stream, authority)
     with ExitStack() as stack:
         pipe = Pipe(stream, authority, stack)

@@ -1,8 +1,9 @@
 """The authority's side of the relay: take notes, read records, delete notes."""
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from dataclasses import dataclass
 
 from psycopg import Copy, sql
 
@@ -11,6 +12,15 @@ from dualwrite.sql import compose
 from dualwrite.stages import Store
 from dualwrite.stores import Session
 from dualwrite.stream import Stream
+
+
+@dataclass(frozen=True)
+class Taken:
+    """A batch: its notes, its different keys, the id of its oldest note."""
+
+    notes: int = 0
+    keys: int = 0
+    oldest_note: int = 0
 
 
 class Reader:
@@ -29,9 +39,9 @@ class Reader:
             )
         )
 
-    def take(self, partitions: Sequence[int], size: int) -> tuple[int, int]:
-        """Take up to `size` notes; returns how many there were and how many different keys they have."""
-        taken = self._session.execute(
+    def take(self, partitions: Sequence[int], size: int) -> Taken:
+        """Take up to `size` notes, the oldest of each partition, in the order in which partitions are given."""
+        notes = self._session.execute(
             compose(
                 "relay",
                 "take",
@@ -41,7 +51,8 @@ class Reader:
                 size=sql.Literal(size),
             )
         ).rowcount
-        return taken, int(self._one("keys", batch=self._batch)) if taken else 0
+        row = self._session.execute(compose("relay", "keys", batch=self._batch)).fetchone() if notes else None
+        return Taken(notes, int(row[0]), int(row[1])) if row else Taken()
 
     @contextmanager
     def read(self, low: int, high: int) -> Iterator[Copy]:
@@ -80,15 +91,31 @@ class Reader:
         query = compose("relay", "keys_among", batch=self._batch, wanted=sql.Literal(list(keys)))
         return [str(row[0]) for row in self._session.execute(query).fetchall()]
 
-    def rows_of(self, key: str) -> list[dict[str, Any]]:
-        """The authority's rows of a key, every column."""
-        rows: list[dict[str, Any]] = self._one(
-            "rows_of",
-            table=projection.table(self._side),
-            key=projection.key(self._stream, self._store),
-            wanted=sql.Literal(key),
-        )
-        return rows
+    def rows_of(self, keys: Sequence[str]) -> dict[str, str]:
+        """The authority's rows of some keys as the text of a JSON array; a key without rows is missing."""
+        keyless = [key for key in keys if None in json.loads(key)]
+        whole = [key for key in keys if key not in set(keyless)]
+        side = projection.table(self._side)
+        found: dict[str, str] = {}
+        if whole:
+            found |= self._rows(
+                "rows_of",
+                table=side,
+                key_parts=projection.key_parts(self._stream, "k"),
+                match=projection.match(self._stream, self._store),
+                wanted=sql.Literal(whole),
+            )
+        if keyless:
+            key = projection.key(self._stream, self._store)
+            found |= self._rows("rows_of_keyless", table=side, key=key, wanted=sql.Literal(keyless))
+        return found
+
+    def _rows(self, name: str, **fragments: sql.Composable) -> dict[str, str]:
+        return {str(key): str(rows) for key, rows in self._session.execute(compose("relay", name, **fragments))}
+
+    def ping(self) -> None:
+        """Show the server that this end is alive."""
+        self._session.execute("SELECT 1")
 
     def done(self) -> None:
         """Delete the batch's notes and forget it."""
@@ -98,7 +125,3 @@ class Reader:
     def forget(self) -> None:
         """Drop the batch, leaving its notes where they are."""
         self._session.execute(compose("relay", "forget_batch", batch=self._batch))
-
-    def _one(self, name: str, **fragments: sql.Composable) -> Any:
-        row = self._session.execute(compose("relay", name, **fragments)).fetchone()
-        return row[0] if row else None

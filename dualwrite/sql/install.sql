@@ -231,13 +231,18 @@ SELECT {stream}, {version}, fingerprint FROM ({fingerprint}) AS live
         installed_at = now(), installed_by = session_user;
 
 -- name: fingerprint
--- One text over the table's columns, its triggers and their functions as the catalogue has them now.
-SELECT md5(string_agg(part, E'\n' ORDER BY part)) AS fingerprint FROM (
-    SELECT format('column %s %s %s %s %s', a.attnum, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull, a.attgenerated)
+-- One text over the table's columns, its triggers and their functions as the catalogue has them now. Made of what is
+-- stored, not of what the server prints: that depends on the search_path and on the server's version.
+SELECT md5(string_agg(part, E'\n' ORDER BY part COLLATE "C")) AS fingerprint FROM (
+    SELECT format('column %s %s %s %s %s', a.attnum, a.attname, a.atttypid::int8, a.atttypmod, (a.attnotnull, a.attgenerated))
       FROM pg_attribute a WHERE a.attrelid = to_regclass({table_name}) AND a.attnum > 0 AND NOT a.attisdropped
     UNION ALL
-    SELECT format('trigger %s %s %s', pg_get_triggerdef(g.oid), g.tgenabled, md5(pg_get_functiondef(g.tgfoid)))
+    SELECT format('trigger %s %s %s %s %s %s', g.tgname, g.tgtype, g.tgenabled, encode(g.tgargs, 'hex'), g.tgoldtable, g.tgnewtable)
       FROM pg_trigger g WHERE g.tgrelid = to_regclass({table_name}) AND g.tgname LIKE 'dualwrite\_%'
+    UNION ALL
+    SELECT format('function %s %s %s %s %s', p.proname, p.prosecdef, p.provolatile, p.proconfig, md5(p.prosrc))
+      FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
+     WHERE g.tgrelid = to_regclass({table_name}) AND g.tgname LIKE 'dualwrite\_%'
 ) AS parts (part)
 
 -- name: problems
@@ -258,6 +263,15 @@ SELECT format('version %s is installed, this program needs %s', i.version, {vers
 UNION ALL
 SELECT 'the table, a trigger or a function was changed since it was installed'
   FROM installed i, ({fingerprint}) AS live WHERE i.fingerprint IS DISTINCT FROM live.fingerprint
+UNION ALL
+SELECT format('the database is encoded in %s; records are compared in UTF8', current_setting('server_encoding'))
+ WHERE current_setting('server_encoding') <> 'UTF8'
+UNION ALL
+SELECT format('role %s may not create temporary tables', current_user)
+ WHERE NOT has_database_privilege(current_user, current_database(), 'TEMP')
+UNION ALL
+SELECT format('role %s lacks %s on %s', current_user, p.privilege, {table_name}) FROM unnest({privileges}::text[]) AS p (privilege)
+ WHERE to_regclass({table_name}) IS NOT NULL AND NOT has_table_privilege(current_user, to_regclass({table_name}), p.privilege)
 
 -- name: installed
 -- Whether the engine's schema is there.
@@ -278,8 +292,16 @@ DROP FUNCTION IF EXISTS dualwrite.{insert_function}(), dualwrite.{update_functio
     dualwrite.{truncate_function}();
 
 -- name: uninstall_shared
--- Drop what all streams share. The audit stays: it is never purged by this program.
-DROP VIEW IF EXISTS dualwrite.waiting;
-DROP TABLE IF EXISTS dualwrite.outbox, dualwrite.stream_state, dualwrite.relay_fence, dualwrite.installation,
-    dualwrite.store_identity;
+-- Nothing is noted or guarded any more, so what stands here proves nothing: a later installation begins a new generation,
+-- and relays of before are refused. The tables stay, so that epochs and generations never come twice, and so does the audit.
+DELETE FROM dualwrite.installation;
+DELETE FROM dualwrite.outbox;
+UPDATE dualwrite.relay_fence SET epoch = epoch + 1, holder = NULL;
+UPDATE dualwrite.stream_state SET capture = false, backfilled = false, generation = generation + 1, changed_at = now(),
+       role = CASE role WHEN 'mirror' THEN 'detached' ELSE role END;
 DROP FUNCTION IF EXISTS dualwrite.guard_v1();
+
+-- name: distrust
+-- Writes may have gone unnoted: what was backfilled and proven counts no longer.
+UPDATE dualwrite.stream_state SET backfilled = false, generation = generation + 1, changed_at = now()
+ WHERE stream = {stream} AND role = 'authority' AND capture AND backfilled

@@ -23,11 +23,25 @@ INSERT INTO dualwrite.outbox (lane, key, cause)
 SELECT %(lanes)s | (hashtextextended(k, 0) & 15)::int, k, %(cause)s FROM unnest(%(keys)s::text[]) AS k
 
 -- name: note_blocks
--- Note the keys of a range of the table's blocks. A row that moves out of the range meanwhile is written, so captured.
+-- Note the keys of a range of the table's blocks. A row that moves out of the range meanwhile is written, so captured;
+-- rewriting the whole table moves rows without writing them, see `file`.
 INSERT INTO dualwrite.outbox (lane, key, cause)
 SELECT {lanes} | (hashtextextended(noted.key, 0) & 15)::int, noted.key, 'b'
   FROM (SELECT {key} AS key FROM {table} AS t
          WHERE t.ctid >= {low}::tid AND t.ctid < {high}::tid AND {is_record}) AS noted
+
+-- name: hold_still
+-- Nobody rewrites the table until the transaction ends.
+LOCK TABLE {table} IN ACCESS SHARE MODE
+
+-- name: file
+-- The file the table is in; VACUUM FULL, CLUSTER and the like put it into another one.
+SELECT pg_relation_filenode({table_name}::regclass)
+
+-- name: highest
+-- The newest note of a stream, 0 when none waits.
+SELECT coalesce(max(newest.id), 0) FROM generate_series(%(lanes)s, %(lanes)s | 15) AS l (lane)
+ CROSS JOIN LATERAL (SELECT o.id FROM dualwrite.outbox o WHERE o.lane = l.lane ORDER BY o.id DESC LIMIT 1) AS newest
 
 -- name: blocks
 -- Size of the table in blocks of its server.

@@ -19,8 +19,8 @@ SELECT taken.id, taken.lane, taken.key, dense_rank() OVER (ORDER BY taken.key), 
          LIMIT {size}) AS taken
 
 -- name: keys
--- How many different keys the batch has.
-SELECT coalesce(max(ordinal), 0) FROM {batch}
+-- How many different keys the batch has, and its oldest note.
+SELECT coalesce(max(ordinal), 0), min(id) FROM {batch}
 
 -- name: forget_batch
 -- Empty it for the next one.
@@ -39,8 +39,17 @@ COPY (SELECT r.key, {key_names}, t.ctid IS NOT NULL, {record}
 SELECT DISTINCT b.key FROM {batch} b WHERE NOT ({no_null_key})
 
 -- name: rows_of
--- The authority's rows of one key, for people. By the key's expression, since a NULL part matches no index.
-SELECT coalesce(jsonb_agg(to_jsonb(t)), '[]') FROM {table} AS t WHERE {key} = {wanted}
+-- The authority's rows of some keys, for people: every value as text, as some numbers fit into no JSON reader.
+SELECT r.key, jsonb_agg((SELECT jsonb_object_agg(v.key, left(v.value, 1000)) FROM jsonb_each_text(to_jsonb(t)) AS v))::text
+  FROM (SELECT k AS key, {key_parts} FROM unnest({wanted}::text[]) AS k) AS r JOIN {table} AS t ON {match}
+ GROUP BY r.key
+
+-- name: rows_of_keyless
+-- The same for keys with a NULL part, which match no column: the table is read once for all of them.
+SELECT found.key, jsonb_agg((SELECT jsonb_object_agg(v.key, left(v.value, 1000)) FROM jsonb_each_text(found.row) AS v))::text
+  FROM (SELECT {key} AS key, to_jsonb(t) AS row FROM {table} AS t) AS found
+ WHERE found.key = ANY ({wanted}::text[])
+ GROUP BY found.key
 
 -- name: done
 -- Delete exactly the notes of this batch: a newer note of the same key has another id and stays. OFFSET 0 has each note
@@ -55,10 +64,13 @@ DELETE FROM dualwrite.outbox WHERE ctid = ANY (ARRAY(
 CREATE TEMP TABLE {staged} (key text NOT NULL, {key_definitions}, present boolean NOT NULL, {definitions}) ON COMMIT DELETE ROWS
 
 -- name: acquire
--- Take the fences of these partitions: whoever held an older epoch is refused from now on.
-UPDATE dualwrite.relay_fence SET epoch = epoch + 1, holder = %(holder)s
- WHERE stream = %(stream)s AND partition = ANY (%(partitions)s)
-RETURNING partition, epoch
+-- Take the fences of these partitions: whoever held an older epoch is refused from now on. Locked in the order in which
+-- a batch locks them.
+WITH mine AS (SELECT stream, partition FROM dualwrite.relay_fence
+               WHERE stream = %(stream)s AND partition = ANY (%(partitions)s) ORDER BY partition FOR UPDATE)
+UPDATE dualwrite.relay_fence f SET epoch = f.epoch + 1, holder = %(holder)s
+  FROM mine WHERE f.stream = mine.stream AND f.partition = mine.partition
+RETURNING f.partition, f.epoch
 
 -- name: fences
 -- Lock the fences of these partitions until the transaction ends.
@@ -109,32 +121,28 @@ SELECT pg_try_advisory_lock(25720, hashtext(%(name)s))
 
 -- name: control
 -- What operators, or the brake, say about relaying.
-SELECT paused, held_because, brake_lifted, brake_spent FROM dualwrite_stream WHERE stream = %(stream)s
+SELECT paused, held_because FROM dualwrite_stream WHERE stream = %(stream)s
 
 -- name: spend
 -- Account for deletes before they happen, in a new window where the last one is over; no row means that they exceed
--- what is allowed.
+-- what is allowed. What an operator confirmed is not counted.
 UPDATE dualwrite_stream AS c
-   SET brake_spent = w.spent + %(deletes)s, brake_since = w.since
-  FROM (SELECT stream, CASE WHEN over THEN 0 ELSE brake_spent END AS spent, CASE WHEN over THEN now() ELSE brake_since END AS since
-          FROM (SELECT stream, brake_spent, brake_since, brake_since IS NULL
-                       OR (%(caught_up)s AND brake_since < now() - make_interval(secs => %(window)s)) AS over
+   SET brake_spent = w.spent + CASE WHEN w.lifted THEN 0 ELSE %(deletes)s END, brake_since = w.since
+  FROM (SELECT stream, lifted, CASE WHEN over THEN 0 ELSE brake_spent END AS spent, CASE WHEN over THEN now() ELSE brake_since END AS since
+          FROM (SELECT stream, brake_spent, brake_since, coalesce(%(oldest_note)s <= brake_lifted_until, false) AS lifted,
+                       brake_since IS NULL OR (%(caught_up)s AND brake_since < now() - make_interval(secs => %(window)s)) AS over
                   FROM dualwrite_stream WHERE stream = %(stream)s) AS found) AS w
- WHERE c.stream = w.stream AND (c.brake_lifted OR w.spent + %(deletes)s <= %(allowed)s)
+ WHERE c.stream = w.stream AND (w.lifted OR w.spent + %(deletes)s <= %(allowed)s)
 
 -- name: hold
 -- Stop relaying until an operator confirms.
 UPDATE dualwrite_stream SET held_because = %(because)s, changed_at = now() WHERE stream = %(stream)s AND held_because = ''
 
--- name: release_brake
--- The outbox is empty: a confirmation has been used up, and what it let through no longer counts.
-UPDATE dualwrite_stream SET brake_spent = 0, brake_since = NULL, brake_lifted = false WHERE stream = %(stream)s AND brake_lifted
-
 -- name: park
 -- Set a key aside with its error, or note that it failed again.
 INSERT INTO dualwrite_parked (stream, key, error, record, attempts)
-VALUES (%(stream)s, %(key)s, %(error)s, %(record)s, 1)
-    ON CONFLICT (stream, key) DO UPDATE SET error = excluded.error, record = excluded.record,
+VALUES (%(stream)s, %(key)s, %(error)s, %(record)s::jsonb, 1)
+    ON CONFLICT (stream, md5(key)) DO UPDATE SET error = excluded.error, record = excluded.record,
         attempts = dualwrite_parked.attempts + 1, last_parked_at = now()
 
 -- name: parked_keys

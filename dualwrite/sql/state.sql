@@ -53,8 +53,8 @@ INSERT INTO dualwrite.audit (actor, verb, stream, reason, before, after, evidenc
 VALUES (%(actor)s, %(verb)s, %(stream)s, %(reason)s, %(before)s, %(after)s, %(evidence)s)
 
 -- name: pair
--- Remember which store this one was paired with; a second pairing changes nothing.
-UPDATE dualwrite.store_identity SET peer_identity = %(peer)s WHERE peer_identity IS NULL
+-- Remember the other store, in place of the one known so far.
+UPDATE dualwrite.store_identity SET peer_identity = %(peer)s::uuid WHERE peer_identity IS NOT DISTINCT FROM %(known)s::uuid
 
 -- name: identity
 -- This store's identity and its peer's as remembered here.

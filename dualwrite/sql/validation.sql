@@ -18,15 +18,18 @@ SELECT b.hash, b.key, b.digest
  ORDER BY b.hash COLLATE "C", b.key COLLATE "C", b.digest COLLATE "C"
 
 -- name: records
--- The present rows of some keys: key, content, and the fields by name.
-SELECT r.key, ROW({canonical})::text, to_jsonb(f)
+-- The present rows of some keys: key, content, version, and the fields by name, as text.
+SELECT r.key, ROW({canonical})::text, t.xmin::text,
+       (SELECT jsonb_object_agg(v.key, left(v.value, 1000)) FROM jsonb_each_text(to_jsonb(f)) AS v)::text
   FROM (SELECT k AS key, {key_parts} FROM unnest(%(keys)s::text[]) AS k) AS r
   JOIN {table} AS t ON {match} AND {is_record}
  CROSS JOIN LATERAL (SELECT {record}) AS f
- ORDER BY 1, 2
+
 
 -- name: records_by_key_text
 -- The same for keys that no column can be compared with, since a part is NULL.
-SELECT {key}, ROW({canonical})::text, to_jsonb(f) FROM {table} AS t CROSS JOIN LATERAL (SELECT {record}) AS f
+SELECT {key}, ROW({canonical})::text, t.xmin::text,
+       (SELECT jsonb_object_agg(v.key, left(v.value, 1000)) FROM jsonb_each_text(to_jsonb(f)) AS v)::text
+  FROM {table} AS t CROSS JOIN LATERAL (SELECT {record}) AS f
  WHERE {key} = ANY (%(keys)s::text[]) AND {is_record}
- ORDER BY 1, 2
+

@@ -16,6 +16,8 @@ from dualwrite.validation import rows
 
 #: Seconds waited before the next look at keys that have not come to rest.
 PATIENCE = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
+#: Keys read by one statement.
+CHUNK = 500
 
 
 class Kind(StrEnum):
@@ -38,66 +40,102 @@ class Verdict:
     history: str
 
 
-Records = dict[str, list[tuple[str, dict[str, Any]]]]
+@dataclass(frozen=True)
+class Row:
+    """A present row: its content as compared, its version in its own store, its fields as text."""
+
+    content: str
+    version: str
+    fields: dict[str, Any]
+
+
+Rows = dict[str, list[Row]]
+
+
+@dataclass(frozen=True)
+class Look:
+    """What one look at a key found in both stores."""
+
+    authority: list[Row]
+    mirror: list[Row]
+
+    @property
+    def equal(self) -> bool:
+        """Whether both stores have the same records."""
+        return [row.content for row in self.authority] == [row.content for row in self.mirror]
 
 
 def recheck(stream: Stream, authority: Store, keys: Sequence[str]) -> Iterator[Verdict]:
-    """The verdicts about candidate keys; a key that turns out equal gives none."""
-    open_keys = list(keys)
+    """The verdicts about candidate keys; a key that turns out equal gives none.
+
+    A difference counts only when two looks in a row, some time apart, find the same: a key that was changed, relayed
+    and changed back between the reads of one look would otherwise seem different.
+    """
+    found: dict[str, Look | None] = dict.fromkeys(keys)
     pause = threading.Event()
-    for patience in (*PATIENCE, None):
-        before = read(stream, authority, open_keys)
-        waiting = outbox.pending_of(stream, authority, open_keys)
-        mirror = read(stream, authority.peer, open_keys)
-        after = read(stream, authority, open_keys)
-        restless = [k for k in open_keys if k in waiting or before.get(k) != after.get(k)]
-        resting = [k for k in open_keys if k not in set(restless)]
-        yield from _verdicts(stream, resting, after, mirror)
-        open_keys = restless
-        if not open_keys:
+    for patience in (0.0, *PATIENCE):
+        pause.wait(patience)
+        for chunk in _chunks(list(found)):
+            for key, look in _look(stream, authority, chunk).items():
+                if look is not None and look.equal:
+                    del found[key]
+                elif look is not None and look == found[key]:
+                    del found[key]
+                    yield _verdict(stream, key, look)
+                else:
+                    found[key] = look
+        if not found:
             return
-        if patience is not None:
-            pause.wait(patience)
-    for key in open_keys:
-        yield Verdict(Kind.UNSETTLED, key, _fields(after, key), _fields(mirror, key), "pending")
+    for key, look in found.items():
+        yield Verdict(
+            Kind.UNSETTLED,
+            key,
+            _fields(look.authority if look else []),
+            _fields(look.mirror if look else []),
+            "pending",
+        )
 
 
-def _verdicts(stream: Stream, keys: Sequence[str], authority: Records, mirror: Records) -> Iterator[Verdict]:
-    differing = [k for k in keys if _contents(authority, k) != _contents(mirror, k)]
-    if not differing:
-        return
-    parked = set(ParkedKey.objects.filter(stream=stream.name, key__in=differing).values_list("key", flat=True))
-    for key in differing:
-        history = "parked" if key in parked else "never captured"
-        yield Verdict(_kind(authority, mirror, key), key, _fields(authority, key), _fields(mirror, key), history)
+def _look(stream: Stream, authority: Store, keys: Sequence[str]) -> dict[str, Look | None]:
+    """A look at each key, None for one that does not rest: noted and not relayed, or written between the two reads."""
+    before = read(stream, authority, keys)
+    waiting = outbox.pending_of(stream, authority, keys)
+    mirror = read(stream, authority.peer, keys)
+    after = read(stream, authority, keys)
+    return {
+        key: None
+        if key in waiting or before.get(key) != after.get(key)
+        else Look(after.get(key, []), mirror.get(key, []))
+        for key in keys
+    }
 
 
-def _kind(authority: Records, mirror: Records, key: str) -> Kind:
-    if not mirror.get(key):
-        return Kind.MISSING
-    return Kind.MISMATCH if authority.get(key) else Kind.EXTRA
+def _verdict(stream: Stream, key: str, look: Look) -> Verdict:
+    kind = Kind.MISSING if not look.mirror else Kind.MISMATCH if look.authority else Kind.EXTRA
+    parked = ParkedKey.objects.filter(stream=stream.name, key=key).exists()
+    history = "parked" if parked else "never captured"
+    return Verdict(kind, key, _fields(look.authority), _fields(look.mirror), history)
 
 
-def _contents(records: Records, key: str) -> list[str]:
-    return [content for content, _ in records.get(key, [])]
+def _fields(rows: list[Row]) -> list[dict[str, Any]]:
+    return [row.fields for row in rows]
 
 
-def _fields(records: Records, key: str) -> list[dict[str, Any]]:
-    return [fields for _, fields in records.get(key, [])]
+def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
+    return (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
 
 
-def read(stream: Stream, store: Store, keys: Sequence[str]) -> Records:
-    """The present records of the keys, each list in one order; a key without record is missing from the result."""
+def read(stream: Stream, store: Store, keys: Sequence[str]) -> Rows:
+    """The present rows of the keys, each list in one order; a key without row is missing from the result."""
     keyless = [key for key in keys if None in json.loads(key)]
     whole = [key for key in keys if key not in set(keyless)]
-    found: Records = {}
+    found: Rows = {}
     for some, by_key_text in ((whole, False), (keyless, True)):
         if not some:
             continue
         query = rows.records(stream, store, by_key_text=by_key_text)
         with cursor(store) as session:
             session.execute(query.as_string(session.connection), {"keys": some})
-            for key, content, fields in session.fetchall():
-                values = json.loads(fields) if isinstance(fields, str) else fields
-                found.setdefault(str(key), []).append((str(content), values))
-    return found
+            for key, content, version, fields in session.fetchall():
+                found.setdefault(str(key), []).append(Row(str(content), str(version), json.loads(fields)))
+    return {key: sorted(some, key=lambda row: row.content) for key, some in found.items()}

@@ -1,5 +1,6 @@
 """SQL of the rows that validation compares, for one store of a stream."""
 
+import re
 from collections.abc import Sequence
 
 from psycopg import sql
@@ -7,17 +8,38 @@ from psycopg import sql
 from dualwrite import projection
 from dualwrite.sql import compose
 from dualwrite.stages import Store
-from dualwrite.stream import Field, Stream
+from dualwrite.stream import Field, Side, Stream
 
 
 def canonical(stream: Stream, store: Store) -> sql.Composable:
     """The fields by value: 1.50 and 1.5 give the same text."""
+    return sql.SQL(", ").join([_by_value(stream.side(store), f) for f in stream.fields])
+
+
+def named(stream: Stream, store: Store) -> sql.Composable:
+    """The same, each under its name."""
     side = stream.side(store)
-    return sql.SQL(", ").join([_by_value(f, projection.typed(f, side)) for f in stream.fields])
+    return sql.SQL(", ").join(
+        [sql.SQL("{} AS {}").format(_by_value(side, f), sql.Identifier(f.name)) for f in stream.fields]
+    )
 
 
-def _by_value(field: Field, typed: sql.Composable) -> sql.Composable:
-    return sql.SQL("trim_scale({})").format(typed) if field.type.startswith("numeric") else typed
+def _by_value(side: Side, field: Field) -> sql.Composable:
+    if not field.type.startswith("numeric"):
+        return projection.typed(field, side)
+    raw = projection.expression(side.reads[field.name])
+    bounds = re.fullmatch(r"numeric\((\d+),\s*(\d+)\)", field.type)
+    if bounds is None:
+        return sql.SQL("trim_scale(({})::numeric)").format(raw)
+    precision, scale = int(bounds[1]), int(bounds[2])
+    # A number that does not fit is left as it is: it differs from whatever the other store has, instead of failing
+    # the whole comparison. NaN counts as greater than every number.
+    fits = sql.SQL("abs(round(({})::numeric, {})) < 1e{}").format(
+        raw, sql.Literal(scale), sql.Literal(precision - scale)
+    )
+    return sql.SQL("trim_scale(CASE WHEN {} THEN round(({})::numeric, {}) ELSE ({})::numeric END)").format(
+        fits, raw, sql.Literal(scale), raw
+    )
 
 
 def rows(stream: Stream, store: Store) -> sql.Composed:
@@ -56,7 +78,7 @@ def records(stream: Stream, store: Store, *, by_key_text: bool) -> sql.Composed:
         "canonical": canonical(stream, store),
         "table": projection.table(side),
         "is_record": projection.is_record(side),
-        "record": projection.record(stream, store),
+        "record": named(stream, store),
     }
     if by_key_text:
         return compose("validation", "records_by_key_text", key=projection.key(stream, store), **fragments)

@@ -33,6 +33,7 @@ def test_not_a_number_is_no_percentage(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.parametrize(("rows", "percent", "deletes"), [(0, 10, 50), (400, 10, 50), (1_000, 10, 100), (1_000, 0, 50)])
 def test_the_brake_allows_a_share_of_the_mirror_but_never_less_than_a_few(
-    rows: int, percent: float, deletes: int
+    monkeypatch: pytest.MonkeyPatch, rows: int, percent: float, deletes: int
 ) -> None:
-    assert allowed(rows, percent, 50) == deletes
+    monkeypatch.setenv(BRAKE_DELETE_PERCENT.variable, str(percent))
+    assert allowed(rows) == deletes

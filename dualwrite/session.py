@@ -1,0 +1,12 @@
+"""Settings of every connection to a store, given when it is opened. Imported by the settings, so it imports nothing."""
+
+#: Values travel as text between the stores and are compared as text, so both must write and read them alike. Rows that
+#: a policy hides from the engine's role would be taken for deleted: with row_security off the server raises instead.
+SESSION = (
+    "-c timezone=UTC -c datestyle=ISO -c intervalstyle=postgres -c extra_float_digits=1 -c bytea_output=hex"
+    " -c row_security=off"
+)
+#: Of a dedicated connection: as long as the work takes, whatever the role's own limit, but no endless wait for a lock.
+DEDICATED = "-c statement_timeout=0 -c lock_timeout=10s -c idle_in_transaction_session_timeout=5min"
+#: Of a relay's connection: it asks every second at least, so a silent one belongs to a process that stands still.
+RELAY = "-c idle_session_timeout=30s -c idle_in_transaction_session_timeout=30s"
