@@ -31,7 +31,7 @@ def stream_status(stream: Stream) -> dict[str, Any]:
     parked = _parked(stream, gates)
     last = _last_validation(stream)
     proof = _last_validation(stream, finished=True)
-    blind = _capture_gates(stream) + _mirror_gates(stream, state)
+    blind = _capture_gates(stream) + mirror_gates(stream, state)
     gates += blind + _relay_gates(stream, control, parked)
     age = waiting.oldest_age_seconds if waiting else None
     return {
@@ -50,7 +50,7 @@ def stream_status(stream: Stream) -> dict[str, Any]:
         "parked": parked,
         "relayed_total": relayed_total(stream),
         "last_validation": _validation(last),
-        "transition": _transition(stream, control, state),
+        "transition": half_done(stream, control, state),
         "rollback_ready": False,
         "blocked_by": [vars(gate) for gate in gates],
     }
@@ -113,7 +113,7 @@ def _capture_gates(stream: Stream) -> list[Gate]:
     return gates
 
 
-def _mirror_gates(stream: Stream, state: State | None) -> list[Gate]:
+def mirror_gates(stream: Stream, state: State | None) -> list[Gate]:
     """What makes the other store no mirror of this one, although this one captures."""
     if state is None or not state.capture:
         return []
@@ -179,8 +179,8 @@ def _validation(run: ValidationRun | None) -> dict[str, Any] | None:
     return {"id": run.pk, "status": run.status, "level": run.level, "finished_at": finished}
 
 
-def _transition(stream: Stream, control: StreamControl | None, state: State | None) -> str | None:
-    """What is half-done: capture is on, but not every key has been noted."""
+def half_done(stream: Stream, control: StreamControl | None, state: State | None) -> str | None:
+    """What an interrupted verb left half-done, and the command that finishes it; None when nothing is."""
     if state and state.capture and not state.backfilled:
         return f"enable: the backfill is not complete; manage.py dualwrite enable --stream {stream.name}"
     if state and state.capture and control and control.stage == Stage.OFF:

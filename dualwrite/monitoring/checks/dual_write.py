@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dualwrite import capture, switch
+from dualwrite.control.status import half_done, mirror_gates
 from dualwrite.models import StreamControl
 from dualwrite.monitoring.exceptions import Down, OutOfService
 from dualwrite.monitoring.health import Check
@@ -22,6 +23,7 @@ class Standing:
     problems: tuple[str, ...]
     paused: bool
     held_because: str
+    unfinished: tuple[str, ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,7 +34,7 @@ class DualWriteCheck(Check):
     mend: str = "manage.py dualwrite status"
 
     def run(self) -> dict[str, Any]:
-        """Return each stream's standing; raise Down for broken capture, OutOfService for a held stream.
+        """Return each stream's standing; raise Down for broken capture, OutOfService for what waits for an operator.
 
         Raises AuthorityUnknown when it cannot be told which store takes the writes, and NotInstalled.
         """
@@ -41,9 +43,9 @@ class DualWriteCheck(Check):
         broken = [f"{one.stream}: {problem}" for one in found for problem in one.problems]
         if broken:
             raise Down("; ".join(broken), details)
-        held = [f"{one.stream}: {one.held_because}" for one in found if one.held_because]
-        if held:
-            raise OutOfService("; ".join(held), details)
+        waiting = [f"{one.stream}: {why}" for one in found for why in (one.held_because, *one.unfinished) if why]
+        if waiting:
+            raise OutOfService("; ".join(waiting), details)
         return details
 
 
@@ -59,4 +61,9 @@ def standing(stream: Stream) -> Standing:
         problems=tuple(f"{store}: {why}" for store in Store for why in capture.problems(stream, store)),
         paused=bool(control and control.paused),
         held_because=control.held_because if control else "",
+        unfinished=tuple(filter(None, (half_done(stream, control, authority), *_no_mirror(stream, authority)))),
     )
+
+
+def _no_mirror(stream: Stream, authority: switch.State) -> list[str]:
+    return [gate.why for gate in mirror_gates(stream, authority)]
