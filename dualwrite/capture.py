@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from psycopg import errors, sql
 
-from dualwrite import projection
+from dualwrite import projection, switch
 from dualwrite.exceptions import CaptureBroken, NotInstalled, Refused
 from dualwrite.sql import compose, statement
 from dualwrite.stages import Role, Store
@@ -25,6 +25,7 @@ from dualwrite.stream import Stream, all_streams
 VERSION = 1
 INSTALL_LOCK = 25721
 LOCK_TIMEOUT = "5s"
+NOT_INSTALLED = "the engine is not installed"
 #: What the engine's role needs on a streamed table to mirror from the old store to the new one.
 PRIVILEGES = {Store.SCREENER: ("SELECT",), Store.REGISTRY: ("SELECT", "INSERT", "UPDATE", "DELETE")}
 
@@ -78,15 +79,31 @@ def _distrust_damaged(session: Session, store: Store, stale: list[Stream]) -> No
         return
     for stream in stale:
         found = session.execute(_problems(stream, store)).fetchall()
-        if any(not str(problem[0]).startswith("version ") for problem in found):
+        if may_have_missed([str(problem[0]) for problem in found]):
             session.execute(compose("install", "distrust", stream=sql.Literal(stream.name)))
 
 
-def distrust(stream: Stream, store: Store) -> None:
-    """Writes may have gone unnoted: the stream counts as backfilled and verified only after it is enabled again."""
-    with cursor(store) as found:
+def may_have_missed(found: list[str]) -> bool:
+    """Whether with these problems a write may have gone unnoted; an older version or a missing right misses nothing."""
+    return any(not problem.startswith(("version ", "role ")) for problem in found)
+
+
+def require_trusted(stream: Stream, store: Store) -> None:
+    """As `require`; a stream that may have missed writes counts as backfilled and verified only when enabled again.
+
+    Once the triggers are back nothing would show what they missed.
+    """
+    found = problems(stream, store)
+    if found != [NOT_INSTALLED] and may_have_missed(found):
         query = compose("install", "distrust", stream=sql.Literal(stream.name))
-        found.execute(query.as_string(found.connection))
+        with cursor(store) as session:
+            session.execute(query.as_string(session.connection))
+            distrusted = session.rowcount == 1
+        if distrusted:
+            switch.audit(
+                store, switch.Actor("relay", "capture was seen broken"), "distrust", stream.name, {"found": found}
+            )
+    _raise(stream, store, found)
 
 
 def _runtime_role(store: Store) -> str:
@@ -160,15 +177,18 @@ def problems(stream: Stream, store: Store) -> list[str]:
     with cursor(store) as found:
         found.execute(statement("install", "installed"))
         if not found.fetchone()[0]:
-            return ["the engine is not installed"]
+            return [NOT_INSTALLED]
         found.execute(_problems(stream, store).as_string(found.connection))
         return [str(row[0]) for row in found.fetchall()]
 
 
 def require(stream: Stream, store: Store) -> None:
     """Raise CaptureBroken naming every problem, or NotInstalled; return when capture can be relied on."""
-    found = problems(stream, store)
-    if found == ["the engine is not installed"]:
+    _raise(stream, store, problems(stream, store))
+
+
+def _raise(stream: Stream, store: Store, found: list[str]) -> None:
+    if found == [NOT_INSTALLED]:
         raise NotInstalled(describe(store))
     if found:
         raise CaptureBroken(f"stream {stream.name} in {describe(store)}: {'; '.join(found)}")

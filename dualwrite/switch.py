@@ -112,8 +112,11 @@ def mark_backfilled(stream: Stream, store: Store, generation: int, actor: Actor)
             raise ConcurrentChange(f"stream {stream.name}: the backfill belongs to an older generation")
 
 
-def pair(actor: Actor, *, anew: bool = False) -> None:
-    """Let both stores remember each other; raises WrongStore when one remembers another, unless paired `anew`."""
+def pair(actor: Actor, *, anew: bool = False) -> bool:
+    """Let both stores remember each other; returns whether one of them remembered another one until now.
+
+    Raises WrongStore in that case unless they are to be paired `anew`.
+    """
     identities = {store: _identity(store) for store in Store}
     strangers = [s for s, (_, peer) in identities.items() if peer is not None and peer != identities[s.peer][0]]
     if strangers and not anew:
@@ -126,6 +129,7 @@ def pair(actor: Actor, *, anew: bool = False) -> None:
                 if found.rowcount != 1:
                     raise ConcurrentChange(f"somebody else pairs the {store} store")
             audit(store, actor, "pair", evidence={"before": peer, "after": mine})
+    return bool(strangers)
 
 
 def require_pair() -> None:

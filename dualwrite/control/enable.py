@@ -17,7 +17,7 @@ from dualwrite.relay import brake
 from dualwrite.stages import Role, Stage, Store
 from dualwrite.stores import reaching
 from dualwrite.stream import Stream
-from dualwrite.switch import Actor
+from dualwrite.switch import Actor, State
 
 #: A note no other is newer than: until the backfill is noted, it is not known where it ends.
 EVERY_NOTE = 2**63 - 1
@@ -53,18 +53,26 @@ def enable(
     for store in Store:
         capture.require(stream, store)
     here = switch.authority(stream)
-    switch.pair(actor, anew=force and not dry_run)
-    there = switch.state(stream, here.store.peer)
-    if here.capture and here.backfilled and there.role is Role.MIRROR:
-        if not dry_run:
-            _record_stage(stream)  # left out when an earlier call was killed at its last step
+    if dry_run:
+        return _dry_run(stream, here)
+    strangers = switch.pair(actor, anew=force)
+    if _is_enabled(stream, here) and not strangers:
+        _record_stage(stream)  # left out when an earlier call was killed at its last step
         return Enabled(stream.name, None, 0, changed=False)
     found = preview(stream)
     _require_few_deletes(stream, found, force)
-    if dry_run:
-        return Enabled(stream.name, found, 0, changed=False)
     noted = _enable(stream, here.store, actor, found, force, progress)
     return Enabled(stream.name, found, noted, changed=True)
+
+
+def _dry_run(stream: Stream, here: State) -> Enabled:
+    switch.require_pair()
+    found = None if _is_enabled(stream, here) else preview(stream)
+    return Enabled(stream.name, found, 0, changed=False)
+
+
+def _is_enabled(stream: Stream, here: State) -> bool:
+    return here.capture and here.backfilled and switch.state(stream, here.store.peer).role is Role.MIRROR
 
 
 def _enable(
@@ -76,10 +84,9 @@ def _enable(
     progress: Callable[[int, int], None],
 ) -> int:
     with reaching(Store.REGISTRY):
-        StreamControl.objects.get_or_create(stream=stream.name)
-        if force and found.delete:
-            # Confirmed here, so the relay need not ask again for the same deletes.
-            StreamControl.objects.filter(stream=stream.name).update(brake_lifted_until=EVERY_NOTE, held_because="")
+        # Deletes that were forced here are confirmed, so the relay need not ask again; older confirmations end.
+        confirmed = {"brake_lifted_until": EVERY_NOTE, "held_because": ""} if force else {"brake_lifted_until": None}
+        StreamControl.objects.update_or_create(stream=stream.name, defaults=confirmed)
     switch.audit(Store.REGISTRY, actor, "enable", stream.name, {**vars(found), "force": force})
     # 1. From here on every write is noted.
     generation, epoch = switch.begin_capture(stream, authority, actor)
@@ -91,8 +98,8 @@ def _enable(
     if force:
         newest = outbox.highest(stream, authority)
         with reaching(Store.REGISTRY):
-            confirmed = StreamControl.objects.filter(stream=stream.name, brake_lifted_until=EVERY_NOTE)
-            confirmed.update(brake_lifted_until=newest)
+            open_ended = StreamControl.objects.filter(stream=stream.name, brake_lifted_until=EVERY_NOTE)
+            open_ended.update(brake_lifted_until=newest)
     # 5. Complete, unless a newer generation has begun.
     switch.mark_backfilled(stream, authority, generation, actor)
     _record_stage(stream)

@@ -12,7 +12,7 @@ import psycopg
 from psycopg import errors
 
 from dualwrite import capture, switch
-from dualwrite.exceptions import CaptureBroken, DualWriteError, Held
+from dualwrite.exceptions import DualWriteError, Held
 from dualwrite.parameters import BATCH_SIZE
 from dualwrite.relay import brake, parking
 from dualwrite.relay.applier import Applier
@@ -71,12 +71,7 @@ class Pipe:
     def check(self) -> bool:
         """Whether the direction is still the one in force; raises CaptureBroken when notes cannot be relied on."""
         switch.require_pair()
-        try:
-            capture.require(self.stream, self.authority)
-        except CaptureBroken:
-            # Writes may pass unnoted from here on, and once the triggers are back nothing would show it.
-            capture.distrust(self.stream, self.authority)
-            raise
+        capture.require_trusted(self.stream, self.authority)
         self._reader.ping()
         # Another relay may have gone since, one that held a part of the partitions.
         self._take_over()
@@ -157,7 +152,7 @@ def open_pipe(stream: Stream) -> Pipe | None:
     if switch.state(stream, authority.peer).role is not Role.MIRROR:
         return None
     switch.require_pair()
-    capture.require(stream, authority)
+    capture.require_trusted(stream, authority)
     with ExitStack() as stack:
         pipe = Pipe(stream, authority, stack)
         if not pipe.partitions:
