@@ -108,5 +108,9 @@ LOGGING: dict[str, Any] = {
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "WARNING")},
-    "loggers": {"dualwrite": {"level": env.str("LOG_LEVEL", "INFO")}},
+    "loggers": {
+        "dualwrite": {"level": env.str("LOG_LEVEL", "INFO")},
+        # A wrong Host header is the client's fault: answered with 400, and no traceback for each.
+        "django.security.DisallowedHost": {"level": "CRITICAL"},
+    },
 }

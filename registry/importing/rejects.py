@@ -15,9 +15,11 @@ def write(path: Path, layout: Layout, rejections: Iterable[Rejection]) -> None:
 
     The file appears whole or not at all. Raises ImportOptionError when it cannot be written.
     """
+    if path.exists() and not path.is_file():
+        # A finished file is put in the place of an older one; in the place of a device that would be its end.
+        raise ImportOptionError(f"{path} is no ordinary file, so rejected rows cannot be written to it")
     partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
         # Bytes that were not UTF-8 go out as they came in.
         with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
             writer = csv.writer(file)

@@ -52,7 +52,7 @@ def import_file(
     Raises ImportFileError, ImportOptionError (nothing was tried), StoreUnreachableError, WriteRefusedError.
     """
     source = Path(path)
-    target = Path(rejects) if rejects else settings.BASE_DIR / "var" / "rejects" / f"{source.stem}.csv"
+    target = Path(rejects) if rejects else _default_rejects(source)
     option = _check_options(source, target, index, exchange, into)
     with opened(source, columns or {}, index) as (layout, rows):
         found = [(row, problem(row, layout)) for row in rows]
@@ -107,6 +107,15 @@ def _report(job: Job, rejections: Iterable[Rejection], accepted: int) -> ImportR
 
 def _evidence(clues: Sequence[Clue], option: Exchange | None) -> Evidence:
     return Evidence(here=gather(clues), stored=known.listings(wanted(clues)), option=option)
+
+
+def _default_rejects(source: Path) -> Path:
+    folder = settings.BASE_DIR / "var" / "rejects"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as exc:
+        raise ImportOptionError(f"the folder {folder} for rejected rows cannot be made ({exc.strerror})") from exc
+    return Path(folder / f"{source.stem}.csv")
 
 
 def _check_options(

@@ -288,3 +288,16 @@ def test_a_database_that_cannot_be_reached_is_named_in_one_line_without_password
     assert "screener at 127.0.0.1:1/nowhere" in done.stderr
     assert "hunter2" not in done.stderr + done.stdout
     assert "Traceback" not in done.stderr
+
+
+@IN_DOMAIN
+@pytest.mark.parametrize("place", ["fifo", "folder", "no such folder/rejects.csv"])
+def test_rejected_rows_never_take_the_place_of_something_else(place: str, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "fifo")
+    (tmp_path / "folder").mkdir()
+    before = (tmp_path / "fifo").stat().st_mode
+    with pytest.raises(ImportOptionError, match="cannot be written"):
+        import_file(DATA / "dow30_history.csv", index="DOW JONES", rejects=tmp_path / place)
+    assert (tmp_path / "fifo").stat().st_mode == before
+    assert not (tmp_path / "no such folder").exists()
+    assert not IndexMembershipHistory.objects.exists(), "nothing is imported either"

@@ -4,10 +4,13 @@ import os
 from pathlib import Path
 from typing import Any
 
+from django.core.management.base import CommandError
+
 from dualwrite.management.base import OperatorCommand, actor
 from dualwrite.management.progress import Steps
 from dualwrite.management.render import table
 from registry import mainjob
+from registry.exceptions import RegistryError
 
 NEXT = """Try next:
   ./run manage dualwrite status
@@ -24,8 +27,11 @@ class Command(OperatorCommand):
 
     def run(self, options: dict[str, Any]) -> int:
         """Run the job and show one table."""
-        with Steps() as steps:
-            job = mainjob.run(actor(options), steps)
+        try:
+            with Steps() as steps:
+                job = mainjob.run(actor(options), steps)
+        except RegistryError as exc:
+            raise CommandError(str(exc), returncode=exc.exit_code) from exc
         self.answer(options, job.as_data(), _text(job))
         return 0 if job.converged else 1
 
