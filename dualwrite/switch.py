@@ -112,15 +112,20 @@ def mark_backfilled(stream: Stream, store: Store, generation: int, actor: Actor)
             raise ConcurrentChange(f"stream {stream.name}: the backfill belongs to an older generation")
 
 
-def pair(actor: Actor, *, anew: bool = False) -> bool:
-    """Let both stores remember each other; returns whether one of them remembered another one until now.
+def pair(actor: Actor, *, anew: bool = False) -> None:
+    """Let both stores remember each other.
 
-    Raises WrongStore in that case unless they are to be paired `anew`.
+    Raises WrongStore when one of them remembers another, unless they are to be paired `anew`: what was enabled with
+    that other one then counts no longer, for any stream.
     """
     identities = {store: _identity(store) for store in Store}
     strangers = [s for s, (_, peer) in identities.items() if peer is not None and peer != identities[s.peer][0]]
     if strangers and not anew:
         raise WrongStore(f"{strangers[0]} was paired with another {strangers[0].peer} database")
+    # Before the strangers are forgotten: killed in between, the next call still finds them.
+    for store in Store if strangers else ():
+        with cursor(store) as found:
+            found.execute(statement("state", "void"))
     for store, (_, peer) in identities.items():
         mine = identities[store.peer][0]
         if peer != mine:
@@ -129,7 +134,6 @@ def pair(actor: Actor, *, anew: bool = False) -> bool:
                 if found.rowcount != 1:
                     raise ConcurrentChange(f"somebody else pairs the {store} store")
             audit(store, actor, "pair", evidence={"before": peer, "after": mine})
-    return bool(strangers)
 
 
 def require_pair() -> None:

@@ -1,12 +1,26 @@
 """Small words the tests share."""
 
-from typing import Any, LiteralString
+import os
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from typing import Any, LiteralString, TypeVar
 
+import pytest
+from django.db import connections
+from psycopg import sql
+
+from dualwrite import capture
 from dualwrite.control.enable import enable
 from dualwrite.relay import worker
+from dualwrite.relay.pipe import Pipe, open_pipe
+from dualwrite.stages import Store
 from dualwrite.stores import Session
 from dualwrite.stream import Stream
 from tests.conftest import TESTER
+
+T = TypeVar("T")
 
 
 def one(session: Session, query: LiteralString, *values: Any) -> Any:
@@ -55,3 +69,73 @@ def enabled(stream: Stream) -> None:
     """Enable a stream and relay what there is."""
     enable(stream, TESTER)
     worker.drain(stream)
+
+
+def opened(stream: Stream) -> Pipe:
+    """A pipe of the stream, which must be there to be opened."""
+    pipe = open_pipe(stream)
+    assert pipe is not None
+    return pipe
+
+
+def tampered(registry: Session, query: LiteralString) -> None:
+    """Change the mirror behind the relay's back; the registry must be the mirror."""
+    with registry.transaction():
+        marker = one(registry, "SELECT stream || ':' || epoch FROM dualwrite.stream_state WHERE stream ~ 'memberships'")
+        registry.execute("SELECT set_config('dualwrite.relay', %s, true)", (marker,))
+        assert registry.execute(query).rowcount
+
+
+@contextmanager
+def at_work(work: Callable[[], T]) -> Iterator["Future[T]"]:
+    """The work, done in a thread of its own; it has ended when this ends."""
+
+    def run() -> T:
+        try:
+            return work()
+        finally:
+            connections.close_all()
+
+    with ThreadPoolExecutor(max_workers=1) as pool:
+        yield pool.submit(run)
+
+
+def until_it_waits(observer: Session, work: "Future[Any]") -> None:
+    """Return when a session of the observer's database waits for another one's lock; fail when the work ends first."""
+    waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    deadline = time.monotonic() + 20
+    while not one(observer, waiting):
+        assert not work.done(), "it did not wait"
+        assert time.monotonic() < deadline, "neither waiting nor done within 20 s"
+
+
+@contextmanager
+def database_setting(session: Session, name: str, value: str) -> Iterator[None]:
+    """Let the session's database give this setting to every new session."""
+    database = sql.Identifier(session.info.dbname)
+    change = sql.SQL("ALTER DATABASE {} SET {} = {}").format(database, sql.Identifier(name), sql.Literal(value))
+    session.execute(change)
+    try:
+        yield
+    finally:
+        session.execute(sql.SQL("ALTER DATABASE {} RESET {}").format(database, sql.Identifier(name)))
+
+
+@contextmanager
+def engine_role(screener: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
+    """Let the engine use a role in the old store that owns nothing there and may do what `install` grants."""
+    name = f"dw_test_plain_{os.getpid()}"
+    role = sql.Identifier(name)
+    screener.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
+    try:
+        screener.execute(sql.SQL("GRANT SELECT ON index_memberships, instruments TO {}").format(role))
+        capture.install(Store.SCREENER, role=name)
+        connections[Store.SCREENER.alias].close()
+        with monkeypatch.context() as patch:
+            patch.setitem(connections[Store.SCREENER.alias].settings_dict, "USER", name)
+            yield name
+            connections[Store.SCREENER.alias].close()
+    finally:
+        connections[Store.SCREENER.alias].close()
+        screener.execute(sql.SQL("DROP OWNED BY {}").format(role))
+        screener.execute(sql.SQL("DROP ROLE {}").format(role))

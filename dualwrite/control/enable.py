@@ -19,9 +19,6 @@ from dualwrite.stores import reaching
 from dualwrite.stream import Stream
 from dualwrite.switch import Actor, State
 
-#: A note no other is newer than: until the backfill is noted, it is not known where it ends.
-EVERY_NOTE = 2**63 - 1
-
 
 @dataclass(frozen=True)
 class Enabled:
@@ -55,8 +52,10 @@ def enable(
     here = switch.authority(stream)
     if dry_run:
         return _dry_run(stream, here)
-    strangers = switch.pair(actor, anew=force)
-    if _is_enabled(stream, here) and not strangers:
+    switch.pair(actor, anew=force)
+    # Asked only now: pairing anew voids what was enabled with the database of before.
+    here = switch.authority(stream)
+    if _is_enabled(stream, here):
         _record_stage(stream)  # left out when an earlier call was killed at its last step
         return Enabled(stream.name, None, 0, changed=False)
     found = preview(stream)
@@ -84,9 +83,8 @@ def _enable(
     progress: Callable[[int, int], None],
 ) -> int:
     with reaching(Store.REGISTRY):
-        # Deletes that were forced here are confirmed, so the relay need not ask again; older confirmations end.
-        confirmed = {"brake_lifted_until": EVERY_NOTE, "held_because": ""} if force else {"brake_lifted_until": None}
-        StreamControl.objects.update_or_create(stream=stream.name, defaults=confirmed)
+        # Confirmations of an earlier period end.
+        StreamControl.objects.update_or_create(stream=stream.name, defaults={"brake_lifted_until": None})
     switch.audit(Store.REGISTRY, actor, "enable", stream.name, {**vars(found), "force": force})
     # 1. From here on every write is noted.
     generation, epoch = switch.begin_capture(stream, authority, actor)
@@ -96,10 +94,11 @@ def _enable(
     # 3. Keys of the mirror, and 4. of the authority: the mirror may have what the authority deleted unseen.
     noted = outbox.note_all(stream, authority, generation, progress)
     if force:
+        # The deletes of this backfill are confirmed, so the relay need not ask again; it may have asked already.
         newest = outbox.highest(stream, authority)
         with reaching(Store.REGISTRY):
-            open_ended = StreamControl.objects.filter(stream=stream.name, brake_lifted_until=EVERY_NOTE)
-            open_ended.update(brake_lifted_until=newest)
+            mine = StreamControl.objects.filter(stream=stream.name)
+            mine.update(brake_lifted_until=newest, held_because="")
     # 5. Complete, unless a newer generation has begun.
     switch.mark_backfilled(stream, authority, generation, actor)
     _record_stage(stream)

@@ -20,6 +20,7 @@ CREATE TABLE IF NOT EXISTS dualwrite.stream_state (
     capture boolean NOT NULL DEFAULT false,
     generation bigint NOT NULL DEFAULT 0,
     backfilled boolean NOT NULL DEFAULT false,
+    distrusted boolean NOT NULL DEFAULT false,
     peer_epoch bigint NOT NULL DEFAULT 0,
     changed_at timestamptz NOT NULL DEFAULT now()
 );
@@ -302,6 +303,7 @@ UPDATE dualwrite.stream_state SET capture = false, backfilled = false, generatio
 DROP FUNCTION IF EXISTS dualwrite.guard_v1();
 
 -- name: distrust
--- Writes may have gone unnoted: what was backfilled and proven counts no longer.
-UPDATE dualwrite.stream_state SET backfilled = false, generation = generation + 1, changed_at = now()
- WHERE stream = {stream} AND role = 'authority' AND capture AND backfilled
+-- Writes may have gone unnoted: what was backfilled and proven counts no longer, nor does a backfill under way. Once
+-- until the next enable, however often the damage is seen.
+UPDATE dualwrite.stream_state SET backfilled = false, distrusted = true, generation = generation + 1, changed_at = now()
+ WHERE stream = {stream} AND role = 'authority' AND capture AND NOT distrusted

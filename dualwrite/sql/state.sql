@@ -22,7 +22,8 @@ SELECT l.pid, a.usename, a.application_name, round(extract(epoch FROM clock_time
 
 -- name: begin_capture
 -- Note every write from now on, as a new generation that has yet to be backfilled.
-UPDATE dualwrite.stream_state SET capture = true, backfilled = false, generation = generation + 1, changed_at = now()
+UPDATE dualwrite.stream_state SET capture = true, backfilled = false, distrusted = false, generation = generation + 1,
+       changed_at = now()
  WHERE stream = %(stream)s AND role = 'authority'
 RETURNING generation, epoch
 
@@ -51,6 +52,11 @@ UPDATE dualwrite.stream_state SET backfilled = true, changed_at = now()
 -- Add a line to this store's audit.
 INSERT INTO dualwrite.audit (actor, verb, stream, reason, before, after, evidence)
 VALUES (%(actor)s, %(verb)s, %(stream)s, %(reason)s, %(before)s, %(after)s, %(evidence)s)
+
+-- name: void
+-- Every stream counts as backfilled and verified only after it is enabled again.
+UPDATE dualwrite.stream_state SET backfilled = false, generation = generation + 1, changed_at = now()
+ WHERE role = 'authority' AND capture
 
 -- name: pair
 -- Remember the other store, in place of the one known so far.
