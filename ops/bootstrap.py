@@ -28,7 +28,7 @@ EXTRA_LOCKS = {
     "check": ["requirements-dev.txt"],
     "bench": ["requirements-dev.txt", "requirements-bench.txt"],
 }
-COULD_NOT_TELL = 3
+USAGE, COULD_NOT_TELL = 2, 3
 
 
 def main(arguments: list[str]) -> None:
@@ -37,7 +37,10 @@ def main(arguments: list[str]) -> None:
         sys.exit(compile_locks(arguments[1:]))
     if arguments[:1] == ["doctor"]:
         sys.path[0] = str(ROOT)
+        sys.argv = ["run", *arguments[1:]]
         runpy.run_module("ops.local.doctor", run_name="__main__")
+    if arguments[:1] == ["bench"]:
+        require_benchmark(arguments[1:])
     if arguments[:1] == ["stop"] and not STAMP.exists():
         print("nothing was running")
         sys.exit(0)
@@ -47,6 +50,16 @@ def main(arguments: list[str]) -> None:
             if outdated(locks):
                 install(locks)
     run_launcher(arguments)
+
+
+def require_benchmark(arguments: list[str]) -> None:
+    """End with usage when no benchmark is named, before minutes go into installing and starting servers."""
+    # What makes a module of that package a benchmark is that it opens cases.
+    modules = sorted((ROOT / "benchmarks").glob("*.py"))
+    names = [path.stem for path in modules if "\ndef opened(" in path.read_text()]
+    if not {*names, "-h", "--help"} & {*arguments}:
+        say(f"which benchmark? Use: ./run bench {'|'.join(names)} [--rows N] [--rounds N] [--json]")
+        sys.exit(USAGE)
 
 
 def needed_locks(command: str) -> list[Path]:

@@ -39,7 +39,7 @@ def parse(arguments: list[str]) -> tuple[argparse.Namespace, list[str]]:
 def build() -> argparse.ArgumentParser:
     """The parser; an unknown sub-command lists the valid ones and ends with exit code 2."""
     parser = argparse.ArgumentParser(prog="./run", description=DESCRIPTION)
-    parser.add_argument("--port", type=int, default=8086, help="port of the web server on 127.0.0.1 (8086)")
+    parser.add_argument("--port", type=port_number, default=8086, help="port of the web server on 127.0.0.1 (8086)")
     parser.set_defaults(run=commands.serve)
     subs = parser.add_subparsers(metavar="COMMAND")
     once = subs.add_parser("once", help="run the main job alone, then stop what was started for it")
@@ -55,9 +55,19 @@ def build() -> argparse.ArgumentParser:
     ):
         subs.add_parser(name, help=text).set_defaults(run=function)
     # ops/bootstrap.py runs these two: they must work before anything is installed.
-    subs.add_parser("doctor", help="say what is missing on this machine")
-    subs.add_parser("lock", help="compile the requirements*.txt anew: [uv options]")
+    for name, text in (
+        ("doctor", "say what is missing on this machine"),
+        ("lock", "compile the requirements*.txt anew: [uv options]"),
+    ):
+        subs.add_parser(name, help=text).set_defaults(run=commands.not_first)
     return parser
+
+
+def port_number(text: str) -> int:
+    """The port that `text` names. Raises ArgumentTypeError, which ends in usage and exit code 2."""
+    if text.isascii() and text.isdigit() and len(text) <= 5 and 1 <= int(text) <= 65535:
+        return int(text)
+    raise argparse.ArgumentTypeError(f"{text!r} is no port; valid are 1 to 65535")
 
 
 if __name__ == "__main__":

@@ -34,6 +34,7 @@ UNPREPARED = (
     "version",
 )
 SUPERVISOR_STOP_SECONDS = 120.0
+PYTEST_CODES = {4: 2, 5: 1}  # its usage error, and no test found
 
 
 def serve(options: argparse.Namespace, _: list[str]) -> int:
@@ -140,13 +141,19 @@ def stop_supervisor(place: Place) -> list[str]:
 def test(_: argparse.Namespace, rest: list[str]) -> int:
     """Run pytest with fresh servers; `--deep` adds the long tests."""
     with throw_away(durable=False) as variables:
-        return run_child([sys.executable, "-m", "pytest", *rest], variables, ROOT)
+        code = run_child([sys.executable, "-m", "pytest", *rest], variables, ROOT)
+    return PYTEST_CODES.get(code, code)
 
 
 def bench(_: argparse.Namespace, rest: list[str]) -> int:
     """Run one benchmark with fresh servers that write to disk as in production."""
     with throw_away(durable=True) as variables:
         return run_child([sys.executable, "-m", "benchmarks", *rest], variables, ROOT)
+
+
+def not_first(_: argparse.Namespace, __: list[str]) -> int:
+    """Refuse a sub-command that must come first because it works without what is installed."""
+    raise UsageError("doctor and lock come first: ./run doctor, ./run lock [uv options]")
 
 
 def check(_: argparse.Namespace, __: list[str]) -> int:

@@ -23,6 +23,7 @@ ADDRESSES = {
 }
 KEYS = ("SECRET_KEY", "ADMIN_PASSWORD")
 NAMES = (*KEYS, *ADDRESSES, "REDIS_URL")
+REMEDY = "delete it and new ones are made."
 
 
 @dataclass(frozen=True)
@@ -45,10 +46,16 @@ class Credentials:
         """From a file of `write`; None when there is none. Raises LauncherError when it is damaged."""
         if not path.exists():
             return None
-        values = parse(path.read_text())
+        try:
+            values = parse(path.read_text(encoding="utf-8"))
+        except ValueError as exc:
+            raise LauncherError(f"{path} is not text; {REMEDY}") from exc
         missing = [name for name in NAMES if not values.get(name)]
         if missing:
-            raise LauncherError(f"{path} lacks {', '.join(missing)}; delete it and new ones are made.")
+            raise LauncherError(f"{path} lacks {', '.join(missing)}; {REMEDY}")
+        damaged = [name for name in NAMES if not usable(name, values[name])]
+        if damaged:
+            raise LauncherError(f"{path} has no usable {', '.join(damaged)}; {REMEDY}")
         return cls(values)
 
     def write(self, path: Path) -> None:
@@ -72,6 +79,19 @@ def parse(text: str) -> dict[str, str]:
     """NAME=value lines; comments, blank lines and lines without `=` are skipped."""
     pairs = (line.partition("=") for line in text.splitlines() if not line.lstrip().startswith("#"))
     return {name.strip(): value.strip() for name, equals, value in pairs if equals}
+
+
+def usable(name: str, value: str) -> bool:
+    """Whether `value` can be what `name` stands for: one printable line, and an address where that is meant."""
+    if not value.isprintable():
+        return False
+    if name in KEYS:
+        return True
+    try:
+        address = urlsplit(value)
+        return bool(address.hostname and address.password and address.port is not None)
+    except ValueError:
+        return False
 
 
 def with_port(address: str, port: int | None) -> str:

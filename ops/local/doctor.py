@@ -3,6 +3,7 @@
 Needs the standard library only and any Python 3.11+, because it must work where nothing could be installed.
 """
 
+import argparse
 import importlib.util
 import os
 import platform
@@ -11,12 +12,13 @@ import socket
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from urllib.parse import urlsplit
 
 from ops.local import environment, ports
 from ops.local.credentials import Credentials
 from ops.local.errors import LauncherError
-from ops.local.place import ROOT, Place, checkout
+from ops.local.place import ROOT, Place
 
 WEB_PORT = 8086
 FREE_BYTES = 2 * 1024**3
@@ -36,9 +38,11 @@ class Finding:
         return f"✓ {self.text}" if self.good else f"✗ {self.text}: {self.advice}"
 
 
-def main() -> int:
-    """Print every finding. Returns 1 when one is not good, else 0."""
-    findings = list(examine(checkout()))
+def main(arguments: list[str]) -> int:
+    """Print every finding. Returns 1 when one is not good, else 0; arguments there are none."""
+    argparse.ArgumentParser(prog="./run doctor", description="Say what is missing here.").parse_args(arguments)
+    # Not made when missing: to look must work where nothing can be written.
+    findings = list(examine(Place(ROOT / "var")))
     for finding in findings:
         print(finding)
     return 0 if all(finding.good for finding in findings) else 1
@@ -50,7 +54,8 @@ def examine(place: Place) -> Iterator[Finding]:
     yield wheels()
     yield venv_module()
     yield installed()
-    yield disk()
+    yield writable(place)
+    yield disk(place)
     yield web_port(place)
     yield from servers(place)
 
@@ -86,15 +91,35 @@ def installed() -> Finding:
     return Finding(complete, "packages in .venv", "any other ./run command installs them")
 
 
-def disk() -> Finding:
+def writable(place: Place) -> Finding:
+    """Whether this user can keep files in the state directory, or make it."""
+    directory = existing(place)
+    try:
+        ours = directory != place.var or os.geteuid() in (0, directory.stat().st_uid)
+    except OSError:
+        ours = False
+    good = ours and directory.is_dir() and os.access(directory, os.W_OK | os.X_OK)
+    return Finding(good, f"state directory {place.var}", "it must be a directory that this user owns and can write to")
+
+
+def disk(place: Place) -> Finding:
     """Free space where the data is kept."""
-    free = shutil.disk_usage(ROOT).free
-    return Finding(free > FREE_BYTES, f"{free / 1024**3:.1f} GB free for {ROOT}", "2 GB are needed")
+    directory = existing(place)
+    try:
+        free = shutil.disk_usage(directory).free
+    except OSError as exc:
+        return Finding(good=False, text=f"disk of {directory}", advice=str(exc))
+    return Finding(free > FREE_BYTES, f"{free / 1024**3:.1f} GB free for {directory}", "2 GB are needed")
+
+
+def existing(place: Place) -> Path:
+    """The state directory, or where it would be made."""
+    return place.var if os.path.lexists(place.var) else place.var.parent
 
 
 def web_port(place: Place) -> Finding:
     """Whether the web server can listen, or is ours already."""
-    ours = place.pid("web").exists()
+    ours = os.path.exists(place.pid("web"))  # false, too, where it may not be looked
     good = ours or ports.is_free(WEB_PORT)
     advice = "another program listens there; stop it or use ./run --port N"
     return Finding(good, f"port {WEB_PORT} {'serves this checkout' if ours else 'on 127.0.0.1'}", advice)
@@ -104,7 +129,7 @@ def servers(place: Place) -> Iterator[Finding]:
     """Whether the servers that would be used can be reached, or will be started."""
     try:
         needed, credentials = environment.plan(os.environ), Credentials.read(place.credentials)
-    except LauncherError as exc:
+    except (LauncherError, OSError) as exc:
         yield Finding(good=False, text="settings", advice=str(exc))
         return
     for name, embedded in (
@@ -129,26 +154,29 @@ def embedded_server(name: str, credentials: Credentials | None) -> Finding:
 
 def named_server(name: str, address: str) -> Finding:
     """A server that the environment names."""
-    where = urlsplit(address)
-    text = f"{name}: {where.hostname or 'localhost'}:{where.port or default_port(where.scheme)}"
+    try:
+        host, port = target(address)
+    except ValueError:
+        return Finding(good=False, text=name, advice="it is no address like scheme://user@host:port/name; correct it")
+    text = f"{name}: {host}:{port}"
     return Finding(reaches(address), text, f"nothing answers there; start it or correct {name}")
 
 
 def reaches(address: str) -> bool:
-    """Whether something accepts connections at the host and port of `address`."""
-    where = urlsplit(address)
+    """Whether something accepts connections at the host and port of `address`; nothing does at port 0."""
     try:
-        target = (where.hostname or "localhost", where.port or default_port(where.scheme))
-        socket.create_connection(target, timeout=3).close()
-    except OSError:
+        socket.create_connection(target(address), timeout=3).close()
+    except (OSError, ValueError):
         return False
     return True
 
 
-def default_port(scheme: str) -> int:
-    """The port that an address without one means."""
-    return 6379 if scheme.startswith(("redis", "valkey")) else 5432
+def target(address: str) -> tuple[str, int]:
+    """Host and port of `address`, with what is meant where it names none. Raises ValueError."""
+    where = urlsplit(address)
+    usual = 6379 if where.scheme.startswith(("redis", "valkey")) else 5432
+    return where.hostname or "localhost", usual if where.port is None else where.port
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main(sys.argv[1:]))

@@ -35,6 +35,10 @@ SETTINGS = {
 }
 # Survives the death of a process, not that of the machine; tests kill processes.
 THROW_AWAY = {"fsync": "off", "full_page_writes": "off"}
+REFUSED = (
+    "The server on port {port} refuses the password of POSTGRES_URL in the credentials file (var/credentials); "
+    "delete that file and new ones are made, the data is kept."
+)
 ADDRESS_TAKEN = "Address already in use"
 
 
@@ -191,7 +195,7 @@ class Postgres:
             ).close()
         except psycopg.OperationalError as exc:
             if "password authentication failed" in str(exc):
-                raise LauncherError(f"The server on port {port} refuses the password in the credentials file.") from exc
+                raise LauncherError(REFUSED.format(port=port)) from exc
             return False
         return True
 

@@ -98,6 +98,14 @@ def start_server(
     return process
 
 
+def end_started() -> list[int]:
+    """End every server that this process started and that still runs, whatever became of its files."""
+    running = [process.pid for process in STARTED if process.poll() is None]
+    for pid in running:
+        end(psutil.Process(pid), ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0)))
+    return running
+
+
 def tail(log: Path, lines: int = 15) -> str:
     """The last lines of a log, indented, for an error message."""
     text = log.read_text(errors="replace") if log.exists() else ""

@@ -4,7 +4,7 @@ import os
 
 import psutil
 
-from ops.local import application, environment, ports
+from ops.local import application, environment, ports, processes
 from ops.local.children import hold_signals
 from ops.local.errors import Interrupted, LauncherError
 from ops.local.locks import Lock
@@ -34,10 +34,20 @@ def serve_until_stopped(place: Place, port: int) -> int:
         say(str(exc))
     finally:
         hold_signals()
-        for name in services.stop(now=hurried):
-            say(f"stopped {name}")
+        stop_servers(services, now=hurried)
         users.release()
     return 0
+
+
+def stop_servers(services: Services, *, now: bool) -> None:
+    """Stop the servers by their files; those this process started also when `var/` cannot be used any more."""
+    try:
+        for name in services.stop(now=now):
+            say(f"stopped {name}")
+    except OSError as exc:
+        say(f"the servers' files cannot be used: {exc}")
+    for pid in processes.end_started():
+        say(f"stopped the server with pid {pid}")
 
 
 def set_up(place: Place, services: Services, port: int) -> Supervisor:

@@ -2,9 +2,11 @@
 
 Flow: start each child in a session of its own -> wait for a signal, a death or a restart that is due ->
 start the dead again after a growing pause -> on SIGINT or SIGTERM end web, beat, worker, relay in this order;
-a second signal hurries.
+a second signal hurries. What cannot be done now (a full disk, a lost `var/`) is told and tried again.
 """
 
+import contextlib
+import os
 import select
 import signal
 import socket
@@ -16,6 +18,7 @@ from dataclasses import dataclass, field
 from types import FrameType
 
 import psutil
+import psycopg
 
 from ops.local import ports, processes
 from ops.local.errors import LauncherError
@@ -25,10 +28,13 @@ from ops.local.say import say
 
 STOP_SECONDS = {"web": 10.0, "beat": 10.0, "worker": 20.0, "relay": 15.0}
 HURRIED_SECONDS = 0.5
+KILL_SECONDS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 SETTLED_SECONDS = 60.0
 SERVER_CHECK_SECONDS = 5.0
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+KILLED = " (killed: it did not end by itself)"
+TRANSIENT = (LauncherError, OSError, psycopg.Error, psutil.Error)
 
 
 def commands(port: int) -> dict[str, list[str]]:
@@ -37,7 +43,7 @@ def commands(port: int) -> dict[str, list[str]]:
     gunicorn = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"{ports.LOOPBACK}:{port}"]
     return {
         "relay": [sys.executable, str(ROOT / "manage.py"), "relay"],
-        "web": [*gunicorn, "--workers", "2", "--graceful-timeout", "5"],
+        "web": [*gunicorn, "--workers", "2", "--graceful-timeout", "5", "--no-control-socket"],
         "worker": [*celery, "worker", "--concurrency", "1", "--loglevel", "warning"],
         # Beat's own pid file would make it refuse to start after a power cut.
         "beat": [*celery, "beat", "--loglevel", "warning", "--pidfile="],
@@ -46,17 +52,19 @@ def commands(port: int) -> dict[str, list[str]]:
 
 @dataclass
 class Child:
-    """One supervised process and when it is to be started again."""
+    """One supervised process, who it is or was last, and when it is to be started again."""
 
     name: str
     command: list[str]
     process: "subprocess.Popen[bytes] | None" = None
+    identity: Identity | None = None
+    noted: bool = False
     started: float = 0.0
     pause: float = 0.0
     due: float = field(default_factory=time.monotonic)
 
     def start(self, place: Place, environment: Mapping[str, str]) -> None:
-        """Start it with its output appended to its log, and note who it is."""
+        """Start it with its output appended to its log. Raises OSError when that cannot be done now."""
         with place.log(self.name).open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
@@ -68,17 +76,44 @@ class Child:
                 start_new_session=True,
             )
         self.started = time.monotonic()
-        Identity.of(self.process.pid).write(place.pid(self.name))
+        self.identity, self.noted = Identity.of(self.process.pid), False
+
+    def note(self, place: Place) -> None:
+        """Write down who it is, once, for a launcher that comes after a killed one. Raises OSError."""
+        if self.process and self.identity and not self.noted:
+            self.identity.write(place.pid(self.name))
+            self.noted = True
 
     def bury(self) -> int | None:
         """The exit code when it has died since the last look, and set when it is due again."""
         code = self.process.poll() if self.process else None
         if code is not None:
-            settled = time.monotonic() - self.started > SETTLED_SECONDS
-            self.pause = min(self.pause * 2, LONGEST_PAUSE) if self.pause and not settled else FIRST_PAUSE
-            self.due = time.monotonic() + self.pause
+            self.postpone()
             self.process = None
         return code
+
+    def postpone(self) -> None:
+        """Set when it is due again: later each time, unless it ran well since."""
+        settled = time.monotonic() - self.started > SETTLED_SECONDS
+        self.pause = min(self.pause * 2, LONGEST_PAUSE) if self.pause and not settled else FIRST_PAUSE
+        self.due = time.monotonic() + self.pause
+
+    def end(self, seconds: float, hurried: Callable[[], bool]) -> str:
+        """End it and everything in its group, within `seconds` and little more. Returns a remark, or ''.
+
+        Needs no file: `var/` may be gone.
+        """
+        if self.process is None:
+            return end_group(self.identity, seconds, hurried) if self.identity else ""
+        forced = self.identity is not None and not ask_to_end(self.identity, seconds, hurried)
+        # Not reaped yet, so the number is still that of our group.
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.process.pid, signal.SIGKILL)
+        try:
+            self.process.wait(KILL_SECONDS)
+        except subprocess.TimeoutExpired:
+            return f" (pid {self.process.pid} did not end even when killed)"
+        return KILLED if forced else ""
 
 
 class Supervisor:
@@ -90,7 +125,7 @@ class Supervisor:
         self._environment = keep_servers()
         self._children = [Child(name, command) for name, command in commands(port).items()]
         self._signals: list[signal.Signals] = []
-        self._trouble = ""
+        self._troubles: dict[str, str] = {}
 
     def run(self) -> signal.Signals:
         """Serve until a signal, end the children, and return the signal. Later signals only hurry."""
@@ -136,10 +171,10 @@ class Supervisor:
     def _look_after_servers(self) -> None:
         try:
             environment = self._keep_servers()
-        except LauncherError as exc:
-            self._trouble = self._tell_once(str(exc))
+        except TRANSIENT as exc:
+            self._tell_once("the servers", exc)
             return
-        self._trouble = ""
+        self._troubles.pop("the servers", None)
         if environment != self._environment:
             say("a server has moved to another port; starting everything again")
             self._environment = environment
@@ -147,49 +182,61 @@ class Supervisor:
                 if child.process:
                     child.process.terminate()
 
-    def _tell_once(self, trouble: str) -> str:
-        """Log `trouble` unless it was the last thing logged about the servers; they are tried again soon."""
-        if trouble != self._trouble:
-            say(trouble)
-        return trouble
+    def _tell_once(self, about: str, exc: Exception) -> None:
+        """Log `exc` unless it was the last thing logged `about` these; they are tried again soon."""
+        trouble = str(exc) if isinstance(exc, LauncherError) else f"{about}: {' '.join(str(exc).split())}"
+        if trouble != self._troubles.get(about):
+            say(f"{trouble} (trying again)")
+        self._troubles[about] = trouble
 
     def _look_after(self, child: Child) -> None:
         code = child.bury()
         if code is not None:
-            say(f"{child.name} ended (exit {code}), starts again in {child.pause:.0f} s; its log ends with:")
-            sys.stderr.write(f"{processes.tail(self._place.log(child.name), 5)}\n")
-        if not child.process and child.due <= time.monotonic():
-            child.start(self._place, self._environment)
-            say(f"started {child.name} (pid {child.process.pid if child.process else 0})")
+            end = processes.tail(self._place.log(child.name), 5)
+            say(f"{child.name} ended (exit {code}), starts again in {child.pause:.0f} s; its log ends with:\n{end}")
+        try:
+            if not child.process and child.due <= time.monotonic():
+                child.start(self._place, self._environment)
+                say(f"started {child.name} (pid {child.process.pid if child.process else 0})")
+            child.note(self._place)
+        except TRANSIENT as exc:
+            if not child.process:
+                child.postpone()
+            self._tell_once(child.name, exc)
+        if child.process and child.noted:
+            self._troubles.pop(child.name, None)
 
     def _end_all(self) -> None:
         say(f"stopping ({self._signals[0].name})" if self._signals else "stopping")
-        for name in STOP_SECONDS:
-            identity = Identity.read(self._place.pid(name))
-            if identity:
-                how = end_group(identity, STOP_SECONDS[name], lambda: self.hurried)
-                say(f"stopped {name}{how}")
-            self._place.pid(name).unlink(missing_ok=True)
-        for child in self._children:
-            if child.process:
-                child.process.wait()
+        for child in sorted(self._children, key=lambda each: list(STOP_SECONDS).index(each.name)):
+            how = child.end(STOP_SECONDS[child.name], lambda: self.hurried)
+            if child.identity:
+                say(f"stopped {child.name}{how}")
+            try:
+                self._place.pid(child.name).unlink(missing_ok=True)
+            except OSError as exc:
+                say(f"{child.name}: {exc}")
 
 
 def end_group(identity: Identity, seconds: float, hurried: Callable[[], bool] = lambda: False) -> str:
     """Ask the process to end, wait, then kill it and what it started. Returns a remark for the log, or ''."""
-    process = identity.process()
-    if process is not None:
-        processes.send(process, signal.SIGTERM)
-        deadline = time.monotonic() + seconds
-        while processes.alive(process) and time.monotonic() < deadline and not hurried():
-            processes.until(lambda: not processes.alive(process) or hurried(), HURRIED_SECONDS)
-        if hurried():
-            processes.until(lambda: not processes.alive(process), HURRIED_SECONDS)
-    forced = bool(process and processes.alive(process))
+    forced = not ask_to_end(identity, seconds, hurried)
     for member in identity.group(ROOT):
         processes.send(member, signal.SIGKILL)
         psutil.wait_procs([member], timeout=2)
-    return " (killed: it did not end by itself)" if forced else ""
+    return KILLED if forced else ""
+
+
+def ask_to_end(identity: Identity, seconds: float, hurried: Callable[[], bool]) -> bool:
+    """SIGTERM, then wait `seconds`, less when `hurried`. Whether the process has ended."""
+    process = identity.process()
+    if process is None:
+        return True
+    processes.send(process, signal.SIGTERM)
+    processes.until(lambda: not processes.alive(process) or hurried(), seconds)
+    if hurried():
+        processes.until(lambda: not processes.alive(process), HURRIED_SECONDS)
+    return not processes.alive(process)
 
 
 def end_orphans(place: Place) -> list[str]:

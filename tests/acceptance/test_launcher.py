@@ -197,6 +197,18 @@ def test_lost_credentials_are_made_anew_and_the_data_is_kept(services: Services)
         psycopg.connect(old_password)
 
 
+def test_a_wrong_password_in_the_credentials_is_told_with_the_way_out(services: Services) -> None:
+    credentials, _ = services.ensure({})
+    Credentials(credentials.values | {"POSTGRES_URL": "postgresql://postgres:wrong@127.0.0.1:0/postgres"}).write(
+        services.place.credentials
+    )
+    with pytest.raises(LauncherError, match=r"POSTGRES_URL.*delete that file and new ones are made"):
+        services.ensure({})
+    services.place.credentials.unlink()
+    renewed, _ = services.ensure({})
+    assert ask(renewed, "DATABASE_URL", "SELECT 1") == 1
+
+
 def test_two_starts_at_once_make_one_pair_of_servers(services: Services) -> None:
     command = [sys.executable, "-c", START, str(services.place.var)]
     both = [subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, text=True) for _ in range(2)]

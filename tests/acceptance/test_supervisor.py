@@ -49,8 +49,7 @@ def run(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
 @contextmanager
 def serving(root: Path) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
     """`./run` up and serving; yields its process and the file with its log. Killed at the end."""
-    log = root / "var" / "log" / "run-under-test"
-    log.parent.mkdir(parents=True, exist_ok=True)
+    log = root / "run-under-test"
     command = [str(root / "run"), "--port", str(ports.choose(None))]
     with (
         log.open("w") as output,
@@ -123,6 +122,47 @@ def kill_postgres(supervisor: int) -> None:
     """SIGKILL the postmaster among the supervisor's children."""
     children = psutil.Process(supervisor).children()
     next(child for child in children if child.name() == "postgres").send_signal(signal.SIGKILL)
+
+
+def test_with_the_state_directory_deleted_a_signal_still_ends_everything(copy: Path) -> None:
+    with serving(copy) as (process, log):
+        web, family = pid_of(copy, "web"), psutil.Process(process.pid).children(recursive=True)
+        assert processes.until(lambda: deleted(copy / "var"), 20)
+        os.kill(web, signal.SIGKILL)
+        assert processes.until(lambda: "No such file or directory" in log.read_text(), 30), log.read_text()
+        assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=90)
+        assert [each for each in family if processes.alive(each)] == []
+        assert "Traceback" not in log.read_text()
+    assert left_over(copy) == []
+
+
+def deleted(directory: Path) -> bool:
+    """Delete what can be deleted below servers that write there meanwhile. Whether nothing is left."""
+    shutil.rmtree(directory, ignore_errors=True)
+    return not directory.exists()
+
+
+def test_an_unknown_benchmark_is_refused_before_anything_is_installed_or_started(copy: Path) -> None:
+    (copy / ".venv").rename(copy / "hidden")
+    try:
+        refused = run(copy, "bench", "nope")
+        assert refused.returncode == 2
+        assert "capture|relay" in refused.stderr
+        assert not (copy / ".venv").exists()
+    finally:
+        (copy / "hidden").rename(copy / ".venv")
+
+
+def test_an_unknown_option_of_doctor_is_refused(copy: Path) -> None:
+    assert run(copy, "doctor", "--nope").returncode == 2
+
+
+def test_a_test_run_that_finds_no_test_is_a_failure(copy: Path) -> None:
+    found = run(copy, "test", "tests/unit/test_launcher_machine.py", "-k", "no_such_test")
+    assert found.returncode == 1
+    assert "deselected" in found.stdout
 
 
 def test_stopping_when_nothing_runs_is_no_error(copy: Path) -> None:

@@ -63,6 +63,24 @@ def test_a_truncated_file_is_refused_with_what_it_lacks(tmp_path: Path) -> None:
         Credentials.read(path)
 
 
+@pytest.mark.parametrize(
+    ("line", "damage"),
+    [
+        (b"\xff\xfe\x00\x9d", "is not text"),
+        (b"POSTGRES_URL=postgresql://x:[@127.0.0.1:abc/registry", "has no usable POSTGRES_URL"),
+        (b"REDIS_URL=redis://:x@127.0.0.1:99999/0", "has no usable REDIS_URL"),
+        (b"REDIS_URL=redis://127.0.0.1:1/0", "has no usable REDIS_URL"),
+        (b"SECRET_KEY=a\0b", "has no usable SECRET_KEY"),
+    ],
+)
+def test_a_damaged_file_is_refused_with_the_way_out(tmp_path: Path, line: bytes, damage: str) -> None:
+    path = tmp_path / "credentials"
+    Credentials.random().write(path)
+    path.write_bytes(path.read_bytes() + line + b"\n")
+    with pytest.raises(LauncherError, match=f"{damage}; delete it and new ones are made"):
+        Credentials.read(path)
+
+
 def test_comments_and_blank_lines_are_skipped_and_values_may_contain_equal_signs() -> None:
     assert parse("# A=1\n\nB = x=y\nnonsense\n  # C=2\n") == {"B": "x=y"}
 

@@ -117,6 +117,21 @@ def test_a_process_that_ignores_the_first_signal_is_killed() -> None:
     assert process.returncode == -signal.SIGKILL
 
 
+@pytest.mark.parametrize("port", ["0", "-1", "65536", "99999", "abc", "", "\u0662"])
+@pytest.mark.parametrize("rest", [[], ["once"], ["test"]])
+def test_a_port_that_does_not_exist_is_refused_as_usage(
+    port: str, rest: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main([f"--port={port}", *rest])
+    assert caught.value.code == 2
+    assert "valid are 1 to 65535" in capsys.readouterr().err
+
+
+def test_doctor_after_an_option_does_not_start_anything() -> None:
+    assert main(["--port", "8087", "doctor"]) == 2
+
+
 def test_an_unknown_command_lists_the_valid_ones(capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main(["fly"])
