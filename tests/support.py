@@ -1,6 +1,7 @@
 """Small words the tests share."""
 
 import os
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -126,13 +127,15 @@ def engine_role(screener: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[
     """Let the engine use a role in the old store that owns nothing there and may do what `install` grants."""
     name = f"dw_test_plain_{os.getpid()}"
     role = sql.Identifier(name)
-    screener.execute(sql.SQL("CREATE ROLE {} LOGIN").format(role))
+    password = secrets.token_urlsafe()
+    screener.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, sql.Literal(password)))
     try:
         screener.execute(sql.SQL("GRANT SELECT ON index_memberships, instruments TO {}").format(role))
         capture.install(Store.SCREENER, role=name)
         connections[Store.SCREENER.alias].close()
         with monkeypatch.context() as patch:
             patch.setitem(connections[Store.SCREENER.alias].settings_dict, "USER", name)
+            patch.setitem(connections[Store.SCREENER.alias].settings_dict, "PASSWORD", password)
             yield name
             connections[Store.SCREENER.alias].close()
     finally:

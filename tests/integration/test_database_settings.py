@@ -106,7 +106,7 @@ def test_a_database_in_another_encoding_is_named(
     screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     name = f"test_dw_ascii_{os.getpid()}"
-    create = "CREATE DATABASE {} TEMPLATE template0 ENCODING 'SQL_ASCII' LC_COLLATE 'C' LC_CTYPE 'C'"
+    create = "CREATE DATABASE {} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C'"
     screener.execute(sql.SQL(create).format(sql.Identifier(name)))
     try:
         with monkeypatch.context() as patch:

@@ -198,6 +198,7 @@ def test_stored_spells_are_unchanged_or_overlapped(file: Path) -> None:
 
 def test_rejects_carry_the_original_fields_in_the_order_of_the_file(tmp_path: Path, file: Path) -> None:
     layout, rows = read(file, MEMBERS.encode() + b'DAX,,\xe4,,,,\nDAX,,"a,b",,,,\n')
+    (tmp_path / "deep").mkdir()
     target = tmp_path / "deep" / "rejects.csv"
     rejects.write(target, layout, [Rejection(rows[1], "symbol", "two"), Rejection(rows[0], "name", "one")])
     lines = target.read_bytes().split(b"\r\n")
