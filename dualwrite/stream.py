@@ -5,8 +5,9 @@ Expressions are SQL of PostgreSQL over one row: `t` is a row of the store's tabl
 from code only, never from a user.
 """
 
+import json
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.utils.module_loading import autodiscover_modules
@@ -84,6 +85,15 @@ class Stream:
     def side(self, store: Store) -> Side:
         """The stream's form in that store."""
         return self.sides[store]
+
+
+def split_keyless(keys: Sequence[str]) -> tuple[list[str], list[str]]:
+    """The keys whose parts are all there, and those with a NULL part, which no column can be compared with."""
+    whole: list[str] = []
+    keyless: list[str] = []
+    for key in keys:
+        (keyless if None in json.loads(key) else whole).append(key)
+    return whole, keyless
 
 
 _streams: dict[str, Stream] = {}

@@ -1,6 +1,5 @@
 """The authority's side of the relay: take notes, read records, delete notes."""
 
-import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from dualwrite import projection
 from dualwrite.sql import compose
 from dualwrite.stages import Store
 from dualwrite.stores import Session
-from dualwrite.stream import Stream
+from dualwrite.stream import Stream, split_keyless
 
 
 @dataclass(frozen=True)
@@ -93,8 +92,7 @@ class Reader:
 
     def rows_of(self, keys: Sequence[str]) -> dict[str, str]:
         """The authority's rows of some keys as the text of a JSON array; a key without rows is missing."""
-        keyless = [key for key in keys if None in json.loads(key)]
-        whole = [key for key in keys if key not in set(keyless)]
+        whole, keyless = split_keyless(keys)
         side = projection.table(self._side)
         found: dict[str, str] = {}
         if whole:

@@ -11,7 +11,7 @@ from dualwrite import outbox
 from dualwrite.models import ParkedKey
 from dualwrite.stages import Store
 from dualwrite.stores import cursor
-from dualwrite.stream import Stream
+from dualwrite.stream import Stream, split_keyless
 from dualwrite.validation import rows
 
 #: Seconds waited before the next look at keys that have not come to rest.
@@ -127,8 +127,7 @@ def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
 
 def read(stream: Stream, store: Store, keys: Sequence[str]) -> Rows:
     """The present rows of the keys, each list in one order; a key without row is missing from the result."""
-    keyless = [key for key in keys if None in json.loads(key)]
-    whole = [key for key in keys if key not in set(keyless)]
+    whole, keyless = split_keyless(keys)
     found: Rows = {}
     for some, by_key_text in ((whole, False), (keyless, True)):
         if not some:
