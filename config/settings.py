@@ -5,7 +5,7 @@ from typing import Any
 
 from environ import Env
 
-from config.databases import databases
+from config.databases import databases, has_old_store
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()
@@ -66,6 +66,7 @@ TEMPLATES: list[dict[str, Any]] = [
 
 # Stores
 DATABASES = databases(env)
+OLD_STORE = has_old_store(env)
 DATABASE_ROUTERS = ["dualwrite.router.DualWriteRouter"]
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 

@@ -88,6 +88,8 @@ def psql(_: argparse.Namespace, rest: list[str]) -> int:
     """Become psql in one of the databases, as the old application or as the registry's."""
     if not rest or rest[0] not in DATABASES:
         raise UsageError("Which database? Use: ./run psql screener|registry [psql arguments]")
+    if rest[0] == "screener" and not environment.has_old_store(os.environ):
+        raise UsageError("There is no old store, as SCREENER_DATABASE_URL is none. Use: ./run psql registry")
     running = Services.of(checkout())
     credentials, _started = running.ensure(os.environ)
     address = urlsplit(psql_address(rest[0], credentials))

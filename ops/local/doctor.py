@@ -137,7 +137,9 @@ def servers(place: Place) -> Iterator[Finding]:
         ("SCREENER_DATABASE_URL", needed.postgres),
         ("REDIS_URL", needed.valkey),
     ):
-        if embedded:
+        if name == "SCREENER_DATABASE_URL" and not environment.has_old_store(os.environ):
+            yield Finding(good=True, text=f"{name}: there is no old store")
+        elif embedded:
             yield embedded_server(name, credentials)
         else:
             yield named_server(name, os.environ[name])

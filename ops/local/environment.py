@@ -8,6 +8,8 @@ from ops.local.errors import UsageError
 
 DATABASES = ("DATABASE_URL", "SCREENER_DATABASE_URL")
 MIGRATION = ("MIGRATION_DATABASE_URL", "SCREENER_MIGRATION_DATABASE_URL")
+#: In place of the old store's address where there is no old store.
+NO_OLD_STORE = "none"
 DUAL_WRITE = "INSTRUMENT_REGISTRY_DUAL_WRITE_ENABLED"
 
 
@@ -19,6 +21,11 @@ class Plan:
     valkey: bool
 
 
+def has_old_store(environment: Mapping[str, str]) -> bool:
+    """Whether `environment` does not say that there is no old store."""
+    return environment.get("SCREENER_DATABASE_URL") != NO_OLD_STORE
+
+
 def plan(environment: Mapping[str, str]) -> Plan:
     """What to start for `environment`. Raises UsageError when it names only some of the databases."""
     given = [name for name in DATABASES if environment.get(name)]
@@ -28,7 +35,8 @@ def plan(environment: Mapping[str, str]) -> Plan:
         named = " and ".join(given or stray)
         raise UsageError(
             f"{' and '.join(missing)} is not set, but {named} is: set DATABASE_URL and SCREENER_DATABASE_URL "
-            "both to use your own servers, or neither to use the embedded ones."
+            "both to use your own servers, or neither to use the embedded ones; "
+            f"SCREENER_DATABASE_URL={NO_OLD_STORE} says that there is no old store."
         )
     return Plan(postgres=not given, valkey=not environment.get("REDIS_URL"))
 

@@ -82,7 +82,9 @@ class Postgres:
 
         The caller holds the services' lock. Raises LauncherError with the end of the server's log.
         """
-        if self.running() and self._wait_until_ready(None, password):
+        found = self.running()
+        if found and self._wait_until_ready(None, password):
+            processes.join(found)
             return self.port() or 0, False
         if not self.data.exists():
             self._initialise(password)

@@ -17,6 +17,8 @@ from ops.local.locks import write_atomically
 POLL_SECONDS = 0.02
 # Servers outlive the calls that start them; kept so that they are neither reaped unseen nor warned about.
 STARTED: list["subprocess.Popen[bytes]"] = []
+# Servers that were running already, started by a launcher that is gone: ours to end all the same.
+JOINED: list[psutil.Process] = []
 QUIET_ENVIRONMENT = {"PATH": os.defpath, "LANG": "C", "LC_ALL": "C", "TZ": "UTC"}
 
 
@@ -98,12 +100,19 @@ def start_server(
     return process
 
 
-def end_started() -> list[int]:
-    """End every server that this process started and that still runs, whatever became of its files."""
-    running = [process.pid for process in STARTED if process.poll() is None]
-    for pid in running:
-        end(psutil.Process(pid), ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0)))
-    return running
+def join(process: psutil.Process) -> None:
+    """Remember a running server that this process uses and did not start."""
+    if process not in JOINED:
+        JOINED.append(process)
+
+
+def end_servers() -> list[int]:
+    """End every server that this process started or joined and that still runs, whatever became of its files."""
+    started = [psutil.Process(process.pid) for process in STARTED if process.poll() is None]
+    running = [process for process in (*started, *JOINED) if alive(process)]
+    for process in running:
+        end(process, ((signal.SIGINT, 10.0), (signal.SIGQUIT, 5.0)))
+    return [process.pid for process in running]
 
 
 def tail(log: Path, lines: int = 15) -> str:

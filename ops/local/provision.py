@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 import psycopg
 from psycopg import sql
 
+from ops.local import environment as settings
 from ops.local.credentials import ADDRESSES, Credentials
 from ops.local.errors import LauncherError
 from ops.local.place import ROOT
@@ -53,6 +54,8 @@ def external(environment: Mapping[str, str]) -> None:
         if not exists(connection, "SELECT 1 FROM pg_namespace WHERE nspname = 'instrument_registry'"):
             owner, app = connection.info.user, urlsplit(application).username or connection.info.user
             run(connection, "registry", database=connection.info.dbname, owner=owner, app=app)
+    if not settings.has_old_store(environment):
+        return
     screener = environment.get("SCREENER_MIGRATION_DATABASE_URL") or environment["SCREENER_DATABASE_URL"]
     with connect(screener) as connection:
         create_old_tables(connection)

@@ -40,13 +40,13 @@ def serve_until_stopped(place: Place, port: int) -> int:
 
 
 def stop_servers(services: Services, *, now: bool) -> None:
-    """Stop the servers by their files; those this process started also when `var/` cannot be used any more."""
+    """Stop the servers by their files; those this process started or joined also when `var/` cannot be used any more."""
     try:
         for name in services.stop(now=now):
             say(f"stopped {name}")
     except OSError as exc:
         say(f"the servers' files cannot be used: {exc}")
-    for pid in processes.end_started():
+    for pid in processes.end_servers():
         say(f"stopped the server with pid {pid}")
 
 

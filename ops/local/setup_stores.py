@@ -1,6 +1,6 @@
 """`python -m ops.local.setup_stores`: the setting up that needs Django, in one process (Django loads slowly).
 
-Migrates the registry, installs the engine in both stores, makes the first admin user with ADMIN_PASSWORD.
+Migrates the registry, installs the engine in each store, makes the first admin user with ADMIN_PASSWORD.
 Each step can be run again and changes nothing then.
 """
 
@@ -10,13 +10,15 @@ import sys
 import django
 from django.core.management import CommandError, call_command
 
+from ops.local import environment
+
 
 def main() -> int:
     """Run every step. Returns the exit code of the first that fails, after its message on stderr."""
     django.setup()
     try:
         call_command("migrate", verbosity=0, interactive=False)
-        for store in ("registry", "screener"):
+        for store in ("registry", "screener") if environment.has_old_store(os.environ) else ("registry",):
             call_command("dualwrite", "install", "--store", store)
     except CommandError as exc:
         sys.stderr.write(f"{exc}\n")

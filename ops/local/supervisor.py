@@ -43,7 +43,7 @@ def commands(port: int) -> dict[str, list[str]]:
     gunicorn = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"{ports.LOOPBACK}:{port}"]
     return {
         "relay": [sys.executable, str(ROOT / "manage.py"), "relay"],
-        "web": [*gunicorn, "--workers", "2", "--graceful-timeout", "5", "--no-control-socket"],
+        "web": [*gunicorn, "--workers", "2", "--threads", "4", "--graceful-timeout", "5", "--no-control-socket"],
         "worker": [*celery, "worker", "--concurrency", "1", "--loglevel", "warning"],
         # Beat's own pid file would make it refuse to start after a power cut.
         "beat": [*celery, "beat", "--loglevel", "warning", "--pidfile="],

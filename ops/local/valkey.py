@@ -45,8 +45,9 @@ class Valkey:
 
     def ensure(self, password: str) -> tuple[int, bool]:
         """Have the server answer. Returns its port and whether it was started by this call."""
-        port = self.port()
-        if port and _pong(port, password):
+        found, port = self.running(), self.port()
+        if found and port and _pong(port, password):
+            processes.join(found)
             return port, False
         self.stop()
         self.directory.mkdir(mode=0o700, exist_ok=True)

@@ -102,12 +102,12 @@ def test_what_is_killed_comes_back_and_after_the_supervisor_the_next_run_takes_o
         assert processes.until(lambda: not set(before.values()) & set(pids(copy)), 30), log.read_text()
         assert processes.until(lambda: log.read_text().count("started PostgreSQL") == 2, 30), log.read_text()
         assert run(copy, "psql", "screener", "-Atc", "SELECT 'alive'").stdout == "alive\n"
-        orphans = pids(copy)
+        orphans = [psutil.Process(pid) for pid in pids(copy)]
         process.kill()
     with serving(copy) as (process, log):
         for name in NAMES:
             assert f"stopped {name}, left behind by a ./run that was killed" in log.read_text()
-        assert not [pid for pid in orphans if psutil.pid_exists(pid)]
+        assert not [each for each in orphans if processes.alive(each)]
         assert run(copy, "stop").returncode == 0
         assert process.wait(timeout=10) == 0
     assert left_over(copy) == []
@@ -125,6 +125,8 @@ def kill_postgres(supervisor: int) -> None:
 
 
 def test_with_the_state_directory_deleted_a_signal_still_ends_everything(copy: Path) -> None:
+    with serving(copy):
+        """Killed at once: the next one joins servers that are not its children."""
     with serving(copy) as (process, log):
         web, family = pid_of(copy, "web"), psutil.Process(process.pid).children(recursive=True)
         assert processes.until(lambda: deleted(copy / "var"), 20)

@@ -147,7 +147,7 @@ def test_a_connection_that_stands_still_does_not_hold_its_locks_for_ever(stores:
         assert limits(session) == ["0", "10s", "5min", "0"]
     with opened(memberships) as pipe:
         for session in (pipe._source, pipe._mirror):
-            assert limits(session) == ["0", "10s", "30s", "30s"]
+            assert limits(session) == ["0", "10s", "30s", "5min"]
 
 
 def test_the_script_is_recorded_alike_whatever_the_sessions_search_path(screener: Session, memberships: Stream) -> None:

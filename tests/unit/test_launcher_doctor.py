@@ -30,6 +30,13 @@ def test_an_address_that_is_none_is_a_finding() -> None:
     assert not doctor.named_server("DATABASE_URL", "postgresql://x:[@127.0.0.1:abc/registry").good
 
 
+def test_no_old_store_is_no_fault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://me@127.0.0.1:0/registry")
+    monkeypatch.setenv("SCREENER_DATABASE_URL", "none")
+    found = [str(finding) for finding in doctor.servers(Place(tmp_path))]
+    assert found[1] == "✓ SCREENER_DATABASE_URL: there is no old store"
+
+
 def test_damaged_credentials_are_a_finding(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("DATABASE_URL", "SCREENER_DATABASE_URL", "MIGRATION_DATABASE_URL", "REDIS_URL"):
         monkeypatch.delenv(name, raising=False)

@@ -36,6 +36,14 @@ def test_one_database_alone_is_refused_and_the_missing_one_is_named(name: str) -
     assert caught.value.exit_code == 2
 
 
+def test_the_word_for_no_old_store_stands_in_place_of_its_address() -> None:
+    alone = OWN | {"SCREENER_DATABASE_URL": "none"}
+    assert environment.plan(alone) == Plan(postgres=False, valkey=True)
+    assert [environment.has_old_store(given) for given in (alone, OWN, {})] == [False, True, True]
+    with pytest.raises(UsageError, match=r"^DATABASE_URL is not set"):
+        environment.plan({"SCREENER_DATABASE_URL": "none"})
+
+
 def test_a_migration_address_alone_is_refused() -> None:
     with pytest.raises(UsageError, match="DATABASE_URL and SCREENER_DATABASE_URL is not set"):
         environment.plan({"MIGRATION_DATABASE_URL": "postgresql://owner@db/registry"})
