@@ -4,7 +4,7 @@ In data order: ``layout`` tells the form of a file from its header; ``reading`` 
 decides where each is listed (evidence from ``known``); ``members`` and ``spells`` decide, purely, what each
 row stands for (``checks`` judges single values); ``member_store`` and ``spell_store`` write, within the
 transaction of ``database``; ``rejects`` writes the rows that were refused; ``report`` says what came of it;
-``run`` puts them in this order.
+``run`` puts them in this order, telling ``progress`` how far it has come.
 """
 
 from registry.importing.report import ImportReport

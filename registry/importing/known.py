@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+from dualwrite.stages import Store
+from dualwrite.stores import present
 from registry.exchanges import EXCHANGES, INDICES, Exchange
 from registry.importing.database import REGISTRY, SCREENER, chunks, translated
 from registry.models import Index, Instrument
@@ -9,7 +11,7 @@ from registry.screener.models import ScreenerInstrument
 
 
 def listings(symbols: Iterable[str]) -> dict[str, frozenset[str]]:
-    """The exchanges on which each of the symbols is known, in either store."""
+    """The exchanges on which each of the symbols is known, in whichever store."""
     found: dict[str, set[str]] = {}
     for chunk in chunks(symbols):
         for symbol, exchange in (*_in_screener(chunk), *_in_registry(chunk)):
@@ -25,6 +27,8 @@ def add_indices(index_ids: Iterable[str], option: Exchange | None) -> None:
 
 
 def _in_screener(symbols: list[str]) -> list[tuple[str | None, str | None]]:
+    if Store.SCREENER not in present():
+        return []
     with translated(SCREENER):
         rows = ScreenerInstrument.objects.using(SCREENER).filter(symbol__in=symbols)
         return list(rows.values_list("symbol", "exchange"))

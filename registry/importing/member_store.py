@@ -8,6 +8,7 @@ from django.db.models import Model
 
 from registry.importing.database import BATCH, SCREENER, chunks
 from registry.importing.members import Member, Values, merged
+from registry.importing.progress import Steps
 from registry.models import IndexMembership, Instrument
 from registry.screener.models import ScreenerIndexMembership, ScreenerInstrument
 
@@ -22,23 +23,31 @@ class Table:
     identity: tuple[str, ...]
     values: tuple[str, ...]
 
-    def write(self, alias: str, wanted: Mapping[Identity, Values]) -> set[Identity]:
+    def write(self, alias: str, wanted: Mapping[Identity, Values], steps: Steps) -> set[Identity]:
         """Give each wanted identity its values; return the identities that did not have them."""
-        stored = self._stored(alias, wanted)
+        name = self.model._meta.verbose_name_plural
+        steps.begin(f"{name}: comparing with {len(wanted)} of the file")
+        stored = self._stored(alias, wanted, steps)
         new = [self._new(identity, values) for identity, values in wanted.items() if identity not in stored]
         changed = [i for i in wanted if i in stored and self._set(stored[i], wanted[i])]
         manager = self.model._default_manager.using(alias)
-        manager.bulk_create(new, batch_size=BATCH)
-        manager.bulk_update([stored[identity] for identity in changed], self.values, batch_size=BATCH // 4)
+        steps.begin(f"{name}: writing")
+        for at in range(0, len(new), BATCH):
+            manager.bulk_create(new[at : at + BATCH])
+            steps.at(at, len(new) + len(changed))
+        for at in range(0, len(changed), BATCH // 4):
+            manager.bulk_update([stored[identity] for identity in changed[at : at + BATCH // 4]], self.values)
+            steps.at(len(new) + at, len(new) + len(changed))
         return (wanted.keys() - stored.keys()) | set(changed)
 
-    def _stored(self, alias: str, wanted: Mapping[Identity, Values]) -> dict[Identity, Model]:
+    def _stored(self, alias: str, wanted: Mapping[Identity, Values], steps: Steps) -> dict[Identity, Model]:
         found: dict[Identity, Model] = {}
         for chunk in chunks(identity[0] for identity in wanted):
             rows = self.model._default_manager.using(alias).filter(**{f"{self.identity[0]}__in": chunk})
             # Of the old tables' duplicates the oldest row stands for all.
             for row in rows.order_by("pk"):
                 found.setdefault(self._identity(row), row)
+            steps.at(len(found), len(wanted))
         return found
 
     def _identity(self, row: Model) -> Identity:
@@ -62,14 +71,14 @@ _INSTRUMENTS = Table(Instrument, ("instrument_key", "symbol", "exchange"), (*_DE
 _MEMBERSHIPS = Table(IndexMembership, ("instrument_key", "index_id"), ("sector",))
 
 
-def write_members(alias: str, members: Sequence[Member]) -> set[int]:
+def write_members(alias: str, members: Sequence[Member], steps: Steps) -> set[int]:
     """Write the members into a store; the lines of those that changed something there."""
     old = alias == SCREENER
     instruments, memberships = (_OLD_INSTRUMENTS, _OLD_MEMBERSHIPS) if old else (_INSTRUMENTS, _MEMBERSHIPS)
     of_instrument, of_membership = (_old_instrument, _old_membership) if old else (_instrument, _membership)
     described = merged((of_instrument(member), member.instrument) for member in members)
     joined = {of_membership(member): member.membership for member in members}
-    changed = instruments.write(alias, described), memberships.write(alias, joined)
+    changed = instruments.write(alias, described, steps), memberships.write(alias, joined, steps)
     return {m.row.line for m in members if of_instrument(m) in changed[0] or of_membership(m) in changed[1]}
 
 

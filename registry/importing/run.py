@@ -6,6 +6,8 @@ from pathlib import Path
 
 from django.conf import settings
 
+from dualwrite.stages import Store
+from dualwrite.stores import present
 from registry.exceptions import ImportOptionError
 from registry.exchanges import EXCHANGES, INDICES, Exchange
 from registry.importing import known, members, rejects, spells
@@ -13,6 +15,7 @@ from registry.importing.database import REGISTRY, STORES, importing
 from registry.importing.layout import Form, Layout
 from registry.importing.listing import Clue, Evidence, gather, wanted
 from registry.importing.member_store import write_members
+from registry.importing.progress import Silent, Steps, counted
 from registry.importing.reading import Rejection, Row, opened, problem
 from registry.importing.report import ImportReport
 from registry.importing.spell_store import stored_spells, write_spells
@@ -30,6 +33,7 @@ class Job:
     layout: Layout
     rows: Sequence[Row]
     unreadable: Sequence[Rejection]
+    steps: Steps
 
 
 def import_file(
@@ -40,34 +44,38 @@ def import_file(
     columns: Mapping[str, str] | None = None,
     into: str | None = None,
     rejects: str | Path | None = None,
+    steps: Steps | None = None,
 ) -> ImportReport:
     """Import a CSV file of current members or of membership spells, told apart by its columns.
 
     ``index`` is the index of all rows (spells need it), ``exchange`` the code of the exchange of rows that
     name none, ``columns`` maps fields to columns, ``into`` is ``screener`` or ``registry`` (members go to the
-    screener unless told otherwise, spells only to the registry), ``rejects`` the file for rejected rows
-    (``var/rejects/<file>.csv``). Everything is written in one transaction or nothing is; nothing is ever
-    deleted; a second import changes nothing.
+    screener where there is one unless told otherwise, spells only to the registry), ``rejects`` the file for
+    rejected rows (``var/rejects/<file>.csv``), ``steps`` is told how far it has come. Everything is written in one
+    transaction or nothing is; nothing is ever deleted; a second import changes nothing.
 
     Raises ImportFileError, ImportOptionError (nothing was tried), StoreUnreachableError, WriteRefusedError.
     """
     source = Path(path)
     target = Path(rejects) if rejects else _default_rejects(source)
     option = _check_options(source, target, index, exchange, into)
+    steps = steps or Silent()
+    steps.begin(f"{source.name}: reading")
     with opened(source, columns or {}, index) as (layout, rows):
-        found = [(row, problem(row, layout)) for row in rows]
+        found = [(row, problem(row, layout)) for row in counted(rows, steps)]
     readable = [row for row, wrong in found if wrong is None]
     unreadable = [wrong for _, wrong in found if wrong is not None]
-    job = Job(source, target, index, option, into, layout, readable, unreadable)
+    job = Job(source, target, index, option, into, layout, readable, unreadable, steps)
+    steps.begin(f"{source.name}: {len(found)} rows read, deciding what each stands for")
     return _import_spells(job) if layout.form is Form.SPELLS else _import_members(job)
 
 
 def _import_members(job: Job) -> ImportReport:
     clues = [members.clue_of(row, job.index) for row in job.rows]
     decided, rejected = members.decide(job.rows, job.layout, job.index, _evidence(clues, job.option))
-    alias = STORES[job.into or "screener"]
+    alias = STORES[job.into or present()[0].value]
     with importing(alias):
-        changed = write_members(alias, decided)
+        changed = write_members(alias, decided, job.steps)
         # Inside the transaction of the other store: where this fails, nothing is written there either.
         known.add_indices((member.index_id for member in decided), job.option)
         return _report(job, [*job.unreadable, *rejected], len(changed))
@@ -86,7 +94,7 @@ def _import_spells(job: Job) -> ImportReport:
     with importing(REGISTRY):
         stored = stored_spells(index, (spell.instrument_key for spell in parsed))
         decided = spells.compare(parsed, job.layout, stored)
-        write_spells(index, decided.new, job.path.name)
+        write_spells(index, decided.new, job.path.name, job.steps)
         known.add_indices([index], job.option)
         return _report(job, [*job.unreadable, *rejected, *decided.rejections], len(decided.new))
 
@@ -123,6 +131,8 @@ def _check_options(
 ) -> Exchange | None:
     if into is not None and into not in STORES:
         raise ImportOptionError(f"--into {into!r}; valid are {', '.join(sorted(STORES))}")
+    if into == Store.SCREENER and Store.SCREENER not in present():
+        raise ImportOptionError("there is no screener store, as SCREENER_DATABASE_URL is none; valid: --into registry")
     if exchange is not None and exchange not in EXCHANGES:
         raise ImportOptionError(f"--exchange {exchange!r}; valid are {', '.join(EXCHANGES)}")
     if index is not None and (not index.strip() or index != index.strip() or not index.isprintable()):

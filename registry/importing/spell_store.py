@@ -6,6 +6,7 @@ from django.db import connections
 from psycopg.types.range import Range
 
 from registry.importing.database import BATCH, REGISTRY, chunks
+from registry.importing.progress import Steps
 from registry.importing.spells import Days, Spell
 from registry.models import IndexMembershipHistory
 
@@ -26,7 +27,7 @@ def stored_spells(index: str, keys: Iterable[str]) -> dict[str, Sequence[Days]]:
     return dict(found)
 
 
-def write_spells(index: str, spells: Iterable[Spell], source: str) -> None:
+def write_spells(index: str, spells: Iterable[Spell], source: str, steps: Steps) -> None:
     """Add spells of an index, recorded as coming from ``source``."""
     rows = [
         IndexMembershipHistory(
@@ -37,4 +38,7 @@ def write_spells(index: str, spells: Iterable[Spell], source: str) -> None:
         )
         for spell in spells
     ]
-    IndexMembershipHistory.objects.using(REGISTRY).bulk_create(rows, batch_size=BATCH)
+    steps.begin(f"spells of {index}: writing")
+    for at in range(0, len(rows), BATCH):
+        IndexMembershipHistory.objects.using(REGISTRY).bulk_create(rows[at : at + BATCH])
+        steps.at(at, len(rows))

@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from dualwrite.management.progress import Steps
 from registry.exceptions import RegistryError
 from registry.importing import ImportReport, import_file
 
@@ -34,14 +35,16 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            report = import_file(
-                options["file"],
-                index=options["index"],
-                exchange=options["exchange"],
-                columns=dict(options["column"]),
-                into=options["into"],
-                rejects=options["rejects"],
-            )
+            with Steps() as steps:
+                report = import_file(
+                    options["file"],
+                    index=options["index"],
+                    exchange=options["exchange"],
+                    columns=dict(options["column"]),
+                    into=options["into"],
+                    rejects=options["rejects"],
+                    steps=steps,
+                )
         except RegistryError as exc:
             raise CommandError(str(exc), returncode=exc.exit_code) from exc
         self.stdout.write(json.dumps(report.as_dict()) if options["json"] else _sentence(report))
