@@ -1,0 +1,104 @@
+"""Which runs there are: configurations of the whole protocol, and ingredients left out of it."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Asks(StrEnum):
+    """What a run asks of the model: all that must hold in every state, or one of the properties in stores.pml."""
+
+    ALL = "ALL"
+    ONE_AUTHORITY = "ONE_AUTHORITY"
+    NOTHING_LOST = "NOTHING_LOST"
+    SAME_AT_REST = "SAME_AT_REST"
+    A_WAY_OUT = "A_WAY_OUT"
+    ALWAYS_RECOVERS = "ALWAYS_RECOVERS"
+    REACHED = "REACHED"  #: an error is what is wanted: it shows that a state is reached at all
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run of the verifier: a configuration of bounds.pml, what it asks, what is left out or put in."""
+
+    config: str
+    asks: Asks
+    switch: str = ""
+    deep: bool = False
+
+    @property
+    def must_fail(self) -> bool:
+        """Whether the verifier must find an error, because an ingredient is missing or a state is to be shown."""
+        return self.asks is Asks.REACHED or self.switch not in ("", AS_BUILT)
+
+    @property
+    def name(self) -> str:
+        """The switch, or what else is special about it."""
+        return self.switch or {Asks.REACHED: "is not stuck"}.get(self.asks, "whole")
+
+    @property
+    def liveness(self) -> bool:
+        """Whether it asks what happens in the end, for which cycles are searched."""
+        return self.asks is Asks.ALWAYS_RECOVERS
+
+    @property
+    def defines(self) -> list[str]:
+        """The preprocessor's definitions."""
+        names = [f"CONFIG_{self.config}", f"ONLY={self.asks}", self.switch, "DEEP" if self.deep else ""]
+        return [f"-D{name}" for name in names if name]
+
+
+#: What the code does beyond the protocol: a follower takes the authority's epoch, a promotion begins a generation.
+AS_BUILT = "AS_BUILT"
+
+CONFIGS = ("SWITCH", "RELAY", "KEYS", "SNAPSHOT", "ENABLE", "AGAIN", "FILL", "RECOVERY")
+
+#: Left out, in the order of the table in docs/protocol/README.md; the configuration is the one that shows it soonest.
+LEFT_OUT = (
+    Run("SWITCH", Asks.NOTHING_LOST, "NO_EXCLUSIVE_LOCK"),
+    Run("SWITCH", Asks.NOTHING_LOST, "NO_SHARED_LOCK"),
+    Run("SWITCH", Asks.NOTHING_LOST, "STATE_BEFORE_LOCK"),
+    Run("SNAPSHOT", Asks.NOTHING_LOST, "NO_FOR_SHARE"),
+    Run("SNAPSHOT", Asks.SAME_AT_REST, "NO_FOR_SHARE"),
+    Run("SWITCH", Asks.ONE_AUTHORITY, "NO_EPOCH_IN_PROMOTE"),
+    Run("SWITCH", Asks.ONE_AUTHORITY, "NO_EPOCH_IN_BURN"),
+    Run("SWITCH", Asks.ONE_AUTHORITY, "NO_EPOCH_IN_REVERT"),
+    Run("RECOVERY", Asks.A_WAY_OUT, "NO_EPOCH_IN_DEMOTE"),
+    Run("SWITCH", Asks.ONE_AUTHORITY, "NO_BURN"),
+    Run("SWITCH", Asks.NOTHING_LOST, "NO_DRAIN"),
+    Run("SWITCH", Asks.SAME_AT_REST, "NO_CAPTURE_AT_PROMOTE"),
+    Run("RELAY", Asks.SAME_AT_REST, "NO_FENCE_EPOCH"),
+    Run("RELAY", Asks.SAME_AT_REST, "FENCE_NOT_LOCKED"),
+    Run("RELAY", Asks.NOTHING_LOST, "NO_ROLE_CHECK"),
+    Run("RELAY", Asks.NOTHING_LOST, "ROLE_NOT_LOCKED"),
+    Run("RELAY", Asks.SAME_AT_REST, "NO_FENCE_RAISED_AT_DEMOTE"),
+    Run("AGAIN", Asks.SAME_AT_REST, "NO_FENCE_RAISED_AT_ENABLE"),
+    Run("RELAY", Asks.SAME_AT_REST, "RECORDS_BEFORE_NOTES"),
+    Run("RELAY", Asks.SAME_AT_REST, "DELETE_BEFORE_APPLYING"),
+    Run("RELAY", Asks.SAME_AT_REST, "DELETE_BY_KEY"),
+    Run("KEYS", Asks.SAME_AT_REST, "DELETE_UP_TO_HIGHEST"),
+    Run("RELAY", Asks.SAME_AT_REST, "DELETE_AFTER_REFUSAL"),
+    Run("ENABLE", Asks.SAME_AT_REST, "NO_EXCLUSIVE_LOCK_AT_ENABLE"),
+    Run("ENABLE", Asks.SAME_AT_REST, "CAPTURE_AFTER_LISTING"),
+    Run("AGAIN", Asks.SAME_AT_REST, "LISTING_BEFORE_MIRROR"),
+    Run("AGAIN", Asks.SAME_AT_REST, "NO_UNION"),
+    Run("ENABLE", Asks.SAME_AT_REST, "NO_GENERATION"),
+    Run("AGAIN", Asks.SAME_AT_REST, "MIRROR_BEFORE_CAPTURE"),
+    Run("FILL", Asks.NOTHING_LOST, "NOT_ONLY_BACKFILLED"),
+    Run("FILL", Asks.NOTHING_LOST, "DISABLE_WHEN_FENCED"),
+    Run("ENABLE", Asks.SAME_AT_REST, "DROP_LATER"),
+    Run("RECOVERY", Asks.ALWAYS_RECOVERS, "ONE_SIDE_ONLY"),
+    Run("RECOVERY", Asks.ALWAYS_RECOVERS, "NO_RESUMER"),
+)
+
+
+def whole(*, deep: bool) -> list[Run]:
+    """The runs in which nothing is left out, so that no error may be found."""
+    runs = [Run(config, Asks.ALL, deep=deep) for config in CONFIGS]
+    runs.append(Run("RECOVERY", Asks.ALWAYS_RECOVERS, deep=deep))
+    built = CONFIGS if deep else ("FILL",)
+    return runs + [Run(config, Asks.ALL, AS_BUILT) for config in built]
+
+
+def all_runs(*, deep: bool) -> list[Run]:
+    """Every run: the whole protocol, that it is not stuck, and each ingredient left out."""
+    return [*whole(deep=deep), *(Run(config, Asks.REACHED) for config in CONFIGS), *LEFT_OUT]
