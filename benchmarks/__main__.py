@@ -36,6 +36,7 @@ BENCHMARKS = {
         "benchmarks.capture", 10_000, "writes through the ORM with the engine's triggers, and without any"
     ),
     "relay": Benchmark("benchmarks.relay", 200_000, "the relay, and one upsert of the same rows on the server"),
+    "switch": Benchmark("benchmarks.switch", 20_000, "saves that meet a switch, and saves that meet none"),
 }
 
 

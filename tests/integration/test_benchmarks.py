@@ -28,10 +28,12 @@ CASES = {
         "outbox_whole",
         "outbox_fourfold",
     },
+    "switch": {"save", "save_p99", "stall_p50", "stall_p99", "stall_longest", "switch_locked", "round"},
 }
 RATIOS = {
     "capture": {"update_1", "update_8", "insert_1", "insert_8", "bulk_create", "update_many"},
     "relay": {"index_memberships", "without_domain_triggers", "memory"},
+    "switch": {"stall_p99_over_save_p50", "lost_writes", "rate_kept"},
 }
 
 
@@ -48,7 +50,7 @@ def _bench(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[
     )
 
 
-@pytest.mark.parametrize("name", ["capture", "relay"])
+@pytest.mark.parametrize("name", ["capture", "relay", "switch"])
 @pytest.mark.usefixtures("databases")
 def test_a_benchmark_prints_one_json_object_and_leaves_no_database(name: str) -> None:
     done = _bench(name, "--rows", "100", "--rounds", "1", "--json")
