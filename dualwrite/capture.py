@@ -6,6 +6,10 @@ How it can fail, and the answer:
 * somebody replaces a function or alters the table → the fingerprint taken at installation differs;
 * triggers are off for a while, rows are written, they are on again → once seen broken, the stream is distrusted: it
   counts as backfilled and verified only after it was enabled again, and installing over damage says so too;
+* an UPDATE changes a key → a row trigger notes the old one; as it compares the key's columns, the server refuses to
+  change their type or to drop them until `dualwrite_b_rekey` is dropped, and then the stream is to be installed and
+  enabled anew;
+* a write goes through a parent, a child or a partition of the table → such tables are refused, and found later;
 * installing waits behind a long transaction and blocks every writer behind itself → lock_timeout, and an error;
 * two installers at once → an advisory lock; the second finds everything unchanged.
 """
@@ -15,11 +19,11 @@ from typing import TypeAlias
 from psycopg import errors, sql
 
 from dualwrite import projection, switch
-from dualwrite.exceptions import CaptureBroken, NotInstalled, Refused
+from dualwrite.exceptions import CaptureBroken, NotInstalled, OldStoreMissing, Refused
 from dualwrite.sql import compose, statement
 from dualwrite.stages import Role, Store
-from dualwrite.stores import Session, cursor, dedicated, describe, reaching
-from dualwrite.stream import Stream, all_streams
+from dualwrite.stores import Session, cursor, dedicated, describe, first_stage, present, reaching
+from dualwrite.stream import Side, Stream, all_streams
 
 #: Raised when what is installed changes; functions carry it in their names.
 VERSION = 1
@@ -28,6 +32,15 @@ LOCK_TIMEOUT = "5s"
 NOT_INSTALLED = "the engine is not installed"
 #: What the engine's role needs on a streamed table to mirror from the old store to the new one.
 PRIVILEGES = {Store.SCREENER: ("SELECT",), Store.REGISTRY: ("SELECT", "INSERT", "UPDATE", "DELETE")}
+
+#: What a table, or the account, that cannot be installed for is answered with.
+UNFIT = (
+    errors.InsufficientPrivilege,
+    errors.UndefinedTable,
+    errors.UndefinedColumn,
+    errors.UndefinedObject,
+    errors.FeatureNotSupported,
+)
 
 Part: TypeAlias = sql.SQL | sql.Composed
 
@@ -41,14 +54,15 @@ def installation_sql(store: Store, role: str) -> str:
 def install(store: Store, role: str | None = None) -> dict[str, str]:
     """Install or bring up to date; returns stream → "installed" or "unchanged".
 
-    Raises StoreUnreachable, and Refused when a lock is not to be had or the account may not do it.
+    Raises StoreUnreachable, and Refused when a lock is not to be had, the account may not do it or a table is of a
+    kind whose writes cannot all be noted. Where there is no old store, OldStoreMissing when a stream still has one.
     """
     with reaching(store), dedicated(store, "install", owner=True) as session:
         try:
             return _install(session, store, role or _runtime_role(store))
         except errors.LockNotAvailable as exc:
             raise Refused(f"a long transaction holds a table in {describe(store)}; end it and try again") from exc
-        except (errors.InsufficientPrivilege, errors.UndefinedTable, errors.UndefinedObject) as exc:
+        except UNFIT as exc:
             raise Refused(f"installing in {describe(store)}: {exc.diag.message_primary}") from exc
 
 
@@ -56,6 +70,7 @@ def _install(session: Session, store: Store, role: str) -> dict[str, str]:
     with session.transaction():
         session.execute("SELECT pg_advisory_xact_lock(%s)", (INSTALL_LOCK,))
         session.execute("SELECT set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,))
+        _require_old_store_of(session)
         stale = [stream for stream in all_streams() if _stale(session, stream, store)]
         if stale:
             _distrust_damaged(session, store, stale)
@@ -65,6 +80,18 @@ def _install(session: Session, store: Store, role: str) -> dict[str, str]:
             # Who may use it can change without any trigger changing.
             session.execute(compose("install", "grants", role=sql.Identifier(role)))
     return {s.name: "installed" if s in stale else "unchanged" for s in all_streams()}
+
+
+def _require_old_store_of(session: Session) -> None:
+    """Without an old store only what never had one, or is complete, goes on: else two stores would take the writes."""
+    row = session.execute(statement("install", "installed")).fetchone()
+    if Store.SCREENER in present() or row is None or not row[0]:
+        return
+    names = [stream.name for stream in all_streams()]
+    found = session.execute(statement("install", "of_two_stores"), {"streams": names}).fetchall()
+    if found:
+        standing = ", ".join(f"stream {name} is {role}" for name, role in found)
+        raise OldStoreMissing(f"{standing} in {describe(Store.REGISTRY)}")
 
 
 def _stale(session: Session, stream: Stream, store: Store) -> bool:
@@ -89,10 +116,12 @@ def may_have_missed(found: list[str]) -> bool:
 
 
 def require_trusted(stream: Stream, store: Store) -> None:
-    """As `require`; a stream that may have missed writes counts as backfilled and verified only when enabled again.
+    """As `require`; a stream that may have missed writes counts as backfilled and verified only when enabled again."""
+    _raise(stream, store, distrust_if_damaged(stream, store))
 
-    Once the triggers are back nothing would show what they missed.
-    """
+
+def distrust_if_damaged(stream: Stream, store: Store) -> list[str]:
+    """The problems. That writes may have passed unseen is kept: once the triggers are back nothing else shows it."""
     found = problems(stream, store)
     if found != [NOT_INSTALLED] and may_have_missed(found):
         query = compose("install", "distrust", stream=sql.Literal(stream.name))
@@ -103,7 +132,7 @@ def require_trusted(stream: Stream, store: Store) -> None:
             switch.audit(
                 store, switch.Actor("relay", "capture was seen broken"), "distrust", stream.name, {"found": found}
             )
-    _raise(stream, store, found)
+    return found
 
 
 def _runtime_role(store: Store) -> str:
@@ -134,25 +163,65 @@ def _parts(store: Store, role: str, streams: list[Stream] | None = None) -> list
 
 def _stream_sql(stream: Stream, store: Store) -> Part:
     side = stream.side(store)
+    written, removed = sql.SQL("written"), sql.SQL("removed")
     return compose(
         "install",
         "stream",
         stream=sql.Literal(stream.name),
         lanes=sql.Literal(stream.lanes),
         store=sql.Literal(store.value),
-        # Before anything is enabled, the old store takes the writes and the new one is no part of it.
-        role=sql.Literal((Role.AUTHORITY if store is Store.SCREENER else Role.DETACHED).value),
+        # Before anything is enabled, the old store takes the writes and the new one is no part of it. Where there never
+        # was an old one, the new one takes them.
+        role=sql.Literal((Role.AUTHORITY if store is first_stage().authority else Role.DETACHED).value),
         table=projection.table(side),
+        table_name=projection.table_name(side),
         key=projection.key(stream, store),
         key_columns=projection.key_columns(side),
+        old_key_columns=projection.names(side.match, "OLD"),
+        key_columns_differ=_key_columns_differ(side),
+        note_first_written=_note_first(stream, store, written),
+        note_first_removed=_note_first(stream, store, removed),
+        note_all_written=_note_all(stream, store, written),
+        note_all_removed=_note_all(stream, store, removed),
+        note_all_of_table=_note_all(stream, store, projection.table(side)),
         **_functions(stream),
     )
+
+
+def _key_columns_differ(side: Side) -> sql.Composable:
+    """The condition that an UPDATE changed a column of the key, byte for byte: as text, 1.0 and 1.00 are two keys.
+
+    A key is made of text, so columns of the same text make the same key. Comparing rows as images costs three times
+    as much, with every row of every UPDATE.
+    """
+    column = sql.SQL('{0}.{1}::pg_catalog.text COLLATE pg_catalog."C"')
+    pairs = [[column.format(sql.SQL(row), sql.Identifier(name)) for row in ("OLD", "NEW")] for name in side.match]
+    return sql.SQL(" OR ").join([sql.SQL(" IS DISTINCT FROM ").join(pair) for pair in pairs])
+
+
+def _note_first(stream: Stream, store: Store, touched: sql.Composable) -> sql.Composable:
+    return compose(
+        "install",
+        "note_first",
+        stream=sql.Literal(stream.name),
+        lanes=sql.Literal(stream.lanes),
+        key=projection.key(stream, store),
+        key_columns=projection.key_columns(stream.side(store)),
+        touched=touched,
+    )
+
+
+def _note_all(stream: Stream, store: Store, touched: sql.Composable) -> sql.Composable:
+    keys = sql.SQL("SELECT {} AS key FROM (SELECT {} FROM {}) AS t").format(
+        projection.key(stream, store), projection.key_columns(stream.side(store)), touched
+    )
+    return compose("outbox", "pack", lanes=sql.Literal(stream.lanes), keys=keys, cause=sql.Literal("w"))
 
 
 def _functions(stream: Stream) -> dict[str, sql.Composable]:
     return {
         f"{event}_function": sql.Identifier(f"{stream.name}_{event}_v{VERSION}")
-        for event in ("insert", "update", "delete", "truncate")
+        for event in ("insert", "update", "rekey", "delete", "truncate")
     }
 
 
@@ -167,6 +236,7 @@ def _problems(stream: Stream, store: Store) -> sql.Composed:
         stream=sql.Literal(stream.name),
         version=sql.Literal(VERSION),
         table_name=projection.table_name(stream.side(store)),
+        key_column_names=sql.Literal(list(stream.side(store).match)),
         privileges=sql.Literal(list(PRIVILEGES[store])),
         fingerprint=_fingerprint(stream, store),
     )

@@ -15,6 +15,7 @@ from django.db import connections, router
 from dualwrite import parameters
 from dualwrite.exceptions import InvalidParameter
 from dualwrite.stages import Store
+from dualwrite.stores import present
 from dualwrite.stream import Stream, all_streams
 
 ROUTER = "dualwrite.router.DualWriteRouter"
@@ -27,10 +28,10 @@ def register_all() -> None:
 
 
 def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
-    """Both stores have a database, and the router is in force."""
+    """Each store has a database, and the router is in force."""
     found: list[CheckMessage] = [
         Error(f"DATABASES has no {store.alias!r}, the {store} store's database.", id="dualwrite.E001")
-        for store in Store
+        for store in present()
         if store.alias not in connections
     ]
     if ROUTER not in settings.DATABASE_ROUTERS:
@@ -41,7 +42,7 @@ def check_settings(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> li
 
 def check_streams(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Each stream's models exist, have the stream's tables and are routed to their stores."""
-    return [found for stream in all_streams() for store in Store for found in side_problems(stream, store)]
+    return [found for stream in all_streams() for store in present() for found in side_problems(stream, store)]
 
 
 def side_problems(stream: Stream, store: Store) -> Iterator[CheckMessage]:

@@ -54,13 +54,21 @@ class NotInstalled(DualWriteError):
 
 
 class AuthorityUnknown(DualWriteError):
-    """It cannot be told which store takes the writes, so nothing is written."""
+    """It cannot be told which store takes the writes, so nothing is done; see docs/runbooks/store-went-back.md."""
 
     exit_code = 3
 
 
+class OldStoreMissing(AuthorityUnknown):
+    """The old store is part of a stream, but SCREENER_DATABASE_URL is none; set it to the old store's address."""
+
+
 class Refused(DualWriteError):
     """Refused."""
+
+
+class NoOldStore(Refused):
+    """There is no old store, as SCREENER_DATABASE_URL is none."""
 
 
 class NotAuthority(Refused):
@@ -72,11 +80,19 @@ class CaptureBroken(Refused):
 
 
 class WrongStore(Refused):
-    """This is not the database that the other store was paired with; `dualwrite enable --force --reason` pairs anew."""
+    """This is not the database that the other store was paired with; see docs/runbooks/store-went-back.md."""
+
+
+class WentBack(WrongStore):
+    """A store is not as the other one remembers it; see docs/runbooks/store-went-back.md."""
 
 
 class ConcurrentChange(Refused):
     """Somebody else changed the stream meanwhile; look at `dualwrite status` and try again."""
+
+
+class TakenBack(Refused):
+    """The switch was begun and taken back; the store of before takes the writes."""
 
 
 class Superseded(DualWriteError):

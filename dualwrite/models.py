@@ -30,12 +30,70 @@ class StreamControl(models.Model):
     class Meta:
         db_table = "dualwrite_stream"
         verbose_name = "stream"
+        permissions: ClassVar = [
+            ("operate_stream", "Can enable, pause, resume, disable, advance and roll back streams"),
+            ("force_stream", "Can do so although a gate is closed that may be overridden"),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(condition=models.Q(stage__in=[s.value for s in Stage]), name="stage_is_known")
         ]
 
     def __str__(self) -> str:
         return f"{self.stream}: {self.stage}"
+
+
+class TransitionStatus(models.TextChoices):
+    """How a transition ended."""
+
+    RUNNING = "running"
+    DONE = "done"
+    TAKEN_BACK = "taken_back"  #: begun, and taken back: everything is as before
+    REFUSED = "refused"  #: the gates were open, but it could not begin
+    CRASHED = "crashed"  #: its process died, or it was broken off, before anything had come of it
+
+
+class StageTransition(models.Model):
+    """One step of a stream from a stage to the next or the one before; kept for ever."""
+
+    stream = models.TextField(db_index=True)
+    before = models.TextField(choices=[(s.value, s.value) for s in Stage])
+    after = models.TextField(choices=[(s.value, s.value) for s in Stage])
+    status = models.TextField(choices=TransitionStatus.choices, default=TransitionStatus.RUNNING)
+    actor = models.TextField()
+    reason = models.TextField(default="", blank=True)
+    forced = models.BooleanField(default=False, help_text="Closed gates were overridden.")
+    gates = models.JSONField(default=list, help_text="Every gate as it was found, with its evidence.")
+    epoch = models.BigIntegerField(null=True, help_text="The epoch of the switch, where the authority moved.")
+    stall_seconds = models.FloatField(null=True, help_text="How long writers had to wait.")
+    error = models.TextField(default="", blank=True)
+    started_at = models.DateTimeField(db_default=Now())
+    finished_at = models.DateTimeField(null=True)
+
+    class Meta:
+        db_table = "dualwrite_transition"
+        verbose_name = "stage transition"
+        ordering: ClassVar = ["-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["stream"], condition=models.Q(status=TransitionStatus.RUNNING), name="one_transition_at_a_time"
+            )
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.stream}: {self.sentence}"
+
+    @property
+    def verb(self) -> str:
+        """What the operator called it."""
+        before, after = Stage(self.before), Stage(self.after)
+        if before is Stage.OFF:
+            return "enable"
+        return "advance" if before.following is after else "rollback"
+
+    @property
+    def sentence(self) -> str:
+        """The verb and both stages."""
+        return f"{self.verb} {self.before} → {self.after}"
 
 
 class ParkedKey(models.Model):

@@ -9,12 +9,13 @@ from psycopg import sql
 
 from dualwrite import projection
 from dualwrite.exceptions import ConcurrentChange, UsageError
+from dualwrite.failpoints import reach
 from dualwrite.sql import compose, statement
 from dualwrite.stages import Store
 from dualwrite.stores import Session, cursor, dedicated, reaching
 from dualwrite.stream import Stream
 
-#: Counted exactly up to here; beyond, the server's estimate is given.
+#: Notes counted exactly up to here; beyond, the server's estimate is given.
 EXACT_UP_TO = 10_000
 #: Blocks of the table noted in one transaction: about 100,000 rows of usual width.
 BLOCKS_A_STEP = 1_000
@@ -41,11 +42,13 @@ def pending(stream: Stream, store: Store) -> Pending:
     """What waits in the store's outbox for one stream."""
     with cursor(store) as found:
         found.execute(statement("outbox", "pending"), {"lanes": stream.lanes, "limit": EXACT_UP_TO + 1})
-        count, age = found.fetchone()
-        if count <= EXACT_UP_TO:
-            return Pending(int(count), False, max(float(age or 0), 0.0))
+        notes, keys, age = found.fetchone()
+        oldest = max(float(age or 0), 0.0)
+        if notes <= EXACT_UP_TO:
+            return Pending(int(keys), False, oldest)
         found.execute(statement("outbox", "estimate"))
-        return Pending(max(int(found.fetchone()[0]), EXACT_UP_TO + 1), True, max(float(age or 0), 0.0))
+        # The notes that were not counted carry as many keys each as those that were.
+        return Pending(max(int(found.fetchone()[0] * keys / notes), int(keys)), True, oldest)
 
 
 def pending_of(stream: Stream, store: Store, keys: Sequence[str]) -> set[str]:
@@ -94,6 +97,7 @@ def note_all(
     """
     with reaching(store), dedicated(store, f"backfill {stream.name}") as session:
         noted = _note_foreign(session, stream, store, generation)
+        reach("backfill half noted")
         while True:
             file = _file(session, stream, store)
             noted += _note_table(session, stream, store, generation, file, progress)
@@ -127,17 +131,16 @@ def _note_blocks(
         session.execute(compose("outbox", "hold_still", table=projection.table(side)))
         if _file(session, stream, store) != file:
             return None
-        query = compose(
+        keys = compose(
             "outbox",
-            "note_blocks",
-            lanes=sql.Literal(stream.lanes),
+            "keys_of_blocks",
             key=projection.key(stream, store),
             table=projection.table(side),
             is_record=projection.is_record(side),
             low=sql.Literal(f"({low},0)"),
             high=sql.Literal(f"({high},0)"),
         )
-        return session.execute(query).rowcount
+        return _note_packed(session, stream, keys)
 
 
 def _file(session: Session, stream: Stream, store: Store) -> int:
@@ -164,18 +167,25 @@ def _note_foreign(session: Session, stream: Stream, store: Store, generation: in
     ):
         for block in source:
             target.write(block)
+    reach("backfill read")
     with session.transaction():
         _require_generation(session, stream, generation)
-        query = compose(
+        keys = compose(
             "outbox",
-            "note_foreign",
-            lanes=sql.Literal(stream.lanes),
+            "only_foreign",
             key_parts=projection.key_parts(stream, "f.key"),
             table=projection.table(side),
             match=projection.match(stream, store),
             is_record=projection.is_record(side),
         )
-        return session.execute(query).rowcount
+        return _note_packed(session, stream, keys)
+
+
+def _note_packed(session: Session, stream: Stream, keys: sql.Composable) -> int:
+    cause = sql.Literal(Cause.BACKFILL.value)
+    pack = compose("outbox", "pack", lanes=sql.Literal(stream.lanes), keys=keys, cause=cause)
+    row = session.execute(compose("outbox", "counted", pack=pack)).fetchone()
+    return int(row[0]) if row else 0
 
 
 def _require_generation(session: Session, stream: Stream, generation: int) -> None:

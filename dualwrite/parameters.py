@@ -88,6 +88,42 @@ BRAKE_WINDOW_SECONDS = Parameter(
     _between(1, 86_400, float),
     "how long the brake adds deletes up, once caught up",
 )
+SWITCH_TIMEOUT_SECONDS = Parameter(
+    "SWITCH_TIMEOUT_SECONDS",
+    5.0,
+    _between(0.1, 300, float),
+    "how long writers wait for a switch at most, before it is taken back",
+)
+SWITCH_LOCK_SECONDS = Parameter(
+    "SWITCH_LOCK_SECONDS",
+    30.0,
+    _between(0.1, 3_600, float),
+    "how long a switch tries to get between two writers before it is refused",
+)
+CANARY_TIMEOUT_SECONDS = Parameter(
+    "CANARY_TIMEOUT_SECONDS",
+    10.0,
+    _between(0.1, 300, float),
+    "how long a gate waits for a key it noted itself to be relayed",
+)
+VALIDATION_MAX_AGE_SECONDS = Parameter(
+    "VALIDATION_MAX_AGE_SECONDS",
+    3600.0,
+    _between(1, 2_592_000, float),
+    "how old the clean strict validation may be on which a stage change relies",
+)
+MAX_LAG_SECONDS = Parameter(
+    "MAX_LAG_SECONDS",
+    5.0,
+    _between(0.01, 86_400, float),
+    "age of the oldest waiting key that a stage change tolerates",
+)
+SOAK_SECONDS = Parameter(
+    "SOAK_SECONDS",
+    5.0,
+    _between(0, 3600, float),
+    "how long the lag must stay below its limit before a stage change",
+)
 
 ALL: tuple[Parameter[bool] | Parameter[int] | Parameter[float], ...] = (
     DUAL_WRITE_ENABLED,
@@ -95,4 +131,10 @@ ALL: tuple[Parameter[bool] | Parameter[int] | Parameter[float], ...] = (
     BRAKE_DELETE_PERCENT,
     BRAKE_DELETE_ROWS,
     BRAKE_WINDOW_SECONDS,
+    CANARY_TIMEOUT_SECONDS,
+    VALIDATION_MAX_AGE_SECONDS,
+    MAX_LAG_SECONDS,
+    SOAK_SECONDS,
+    SWITCH_TIMEOUT_SECONDS,
+    SWITCH_LOCK_SECONDS,
 )

@@ -11,10 +11,15 @@ from django.db import models
 from dualwrite import switch
 from dualwrite.exceptions import NotAuthority, NotInstalled
 from dualwrite.stages import Role, Store
+from dualwrite.stores import require_present
 from dualwrite.stream import Stream, all_streams
 
 #: A role read this long ago still serves for the early word; the trigger decides anyway.
 ROLE_MAX_AGE_SECONDS = 1.0
+
+#: Whose store a write is sent to: in the middle of a switch it waits there for the end and is then told the right
+#: store; refused here at once, writers would go to and fro until the end.
+TRIED = (Role.AUTHORITY, Role.FENCED, None)
 
 _roles: dict[tuple[str, Store], tuple[float, Role | None]] = {}
 
@@ -23,14 +28,17 @@ class DualWriteRouter:
     """Routes the application labelled `screener` to the old store and everything else to the registry."""
 
     def db_for_read(self, model: type[models.Model], **hints: Any) -> str:
-        """The alias of the model's store."""
-        return store_of(model).alias
+        """The alias of the model's store; raises NoOldStore."""
+        store = store_of(model)
+        require_present(store)
+        return store.alias
 
     def db_for_write(self, model: type[models.Model], **hints: Any) -> str:
-        """The alias of the model's store; raises NotAuthority when that store does not take the model's writes."""
+        """The alias of the model's store; raises NoOldStore, NotAuthority when it does not take the model's writes."""
         store = store_of(model)
+        require_present(store)
         stream = stream_of(model, store)
-        if stream is not None and _role(stream, store) not in (Role.AUTHORITY, None):
+        if stream is not None and _role(stream, store) not in TRIED:
             raise NotAuthority(f"write stream {stream.name} in the {store.peer} store, not in the {store} store")
         return store.alias
 

@@ -8,5 +8,6 @@ SESSION = (
 )
 #: Of a dedicated connection: as long as the work takes, whatever the role's own limit, but no endless wait for a lock.
 DEDICATED = "-c statement_timeout=0 -c lock_timeout=10s -c idle_in_transaction_session_timeout=5min"
-#: Of a relay's connection: it asks every second at least, so a silent one belongs to a process that stands still.
-RELAY = "-c idle_session_timeout=30s -c idle_in_transaction_session_timeout=30s"
+#: Of a relay's connection. One side is silent while the other works on a batch, which may take minutes;
+#: a session silent for longer, or idle within a transaction, belongs to a process that stands still.
+RELAY = "-c idle_session_timeout=5min -c idle_in_transaction_session_timeout=30s"

@@ -8,26 +8,44 @@ from contextlib import contextmanager
 from typing import Any, TypeAlias
 
 import psycopg
+from django.conf import settings as configured
 from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connections
 from django.db.backends.utils import CursorWrapper
 
-from dualwrite.exceptions import StoreFailed, StoreUnreachable
+from dualwrite.exceptions import NoOldStore, StoreFailed, StoreUnreachable
 from dualwrite.session import DEDICATED, SESSION
-from dualwrite.stages import Store
+from dualwrite.stages import Stage, Store
 
-Session: TypeAlias = "psycopg.Connection[tuple[Any, ...]]"
+Session: TypeAlias = psycopg.Connection[tuple[Any, ...]]
 CONNECT_TIMEOUT_SECONDS = 5
 #: What Django adds to the parameters for its own cursors.
 DJANGOS_OWN = ("cursor_factory", "context", "prepare_threshold")
+
+
+def present() -> tuple[Store, ...]:
+    """The stores this installation has: both, or the registry alone where the setting OLD_STORE is false."""
+    return tuple(Store) if getattr(configured, "OLD_STORE", True) else (Store.REGISTRY,)
+
+
+def first_stage() -> Stage:
+    """The stage of a stream that nobody has moved yet."""
+    return Stage.OFF if Store.SCREENER in present() else Stage.COMPLETE
+
+
+def require_present(store: Store, so: str = "") -> None:
+    """Raise NoOldStore for a store this installation does not have; `so`: what follows from it."""
+    if store not in present():
+        raise NoOldStore(so)
 
 
 @contextmanager
 def cursor(store: Store) -> Iterator[CursorWrapper]:
     """A cursor of Django's connection to the store, in autocommit unless the caller opened a transaction.
 
-    Raises StoreUnreachable, and StoreFailed for anything else the server refuses.
+    Raises StoreUnreachable, StoreFailed for anything else the server refuses, NoOldStore.
     """
+    require_present(store)
     try:
         with reaching(store), connections[store.alias].cursor() as found:
             yield found
@@ -54,6 +72,7 @@ def dedicated(store: Store, purpose: str, *, owner: bool = False, limits: str = 
     With `owner`, under the account that may change the schema, where one is configured; `limits` are further settings
     of the session, as in `session`. The caller closes it.
     """
+    require_present(store)
     alias = store.owner_alias if owner and store.owner_alias in connections else store.alias
     settings = connections[alias].get_connection_params()
     if owner:
@@ -83,7 +102,8 @@ def _forget(store: Store) -> None:
 
 
 def describe(store: Store) -> str:
-    """Name, host and database of a store, fit to be shown."""
+    """Name, host and database of a store, fit to be shown; raises NoOldStore."""
+    require_present(store)
     settings = connections[store.alias].settings_dict
     return f"{store} ({settings.get('HOST') or 'local socket'}:{settings.get('PORT') or 5432}/{settings.get('NAME')})"
 

@@ -10,6 +10,7 @@ from django.db import connections
 from dualwrite import capture, router
 from dualwrite.exceptions import Refused
 from dualwrite.stages import Store
+from dualwrite.stores import present
 
 _TABLES = """
 SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
@@ -20,7 +21,7 @@ SELECT format('%I.%I', schemaname, tablename) FROM pg_tables
 
 def reset_stores() -> None:
     """Bring both test databases back to the beginning; raises Refused for a database that is none."""
-    for store in Store:
+    for store in present():
         _reset(store)
     router.forget_roles()
 

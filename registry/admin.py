@@ -1,8 +1,8 @@
 """The domain in Django's admin.
 
 The registry's instruments and memberships follow the screener, and their history follows them: the database
-refuses other writers, so they are shown and not edited here. The old store's tables take edits; whatever is
-saved there is captured by that store's own triggers.
+refuses other writers, so they are shown and not edited here. The old store's tables take edits, where there is an
+old store; whatever is saved there is captured by that store's own triggers.
 """
 
 from collections.abc import Mapping
@@ -14,6 +14,8 @@ from django.db import models
 from django.http import HttpRequest
 
 from dualwrite.admin import ReadOnly
+from dualwrite.stages import Store
+from dualwrite.stores import present
 from registry.models import Index, IndexMembership, IndexMembershipHistory, Instrument
 from registry.screener.models import ScreenerIndexMembership, ScreenerInstrument
 
@@ -66,7 +68,6 @@ class IndexMembershipHistoryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[t
     search_fields = ("instrument_key",)
 
 
-@admin.register(ScreenerInstrument)
 class ScreenerInstrumentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """The old store's instruments."""
 
@@ -76,7 +77,6 @@ class ScreenerInstrumentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     formfield_overrides = ONE_LINE
 
 
-@admin.register(ScreenerIndexMembership)
 class ScreenerIndexMembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """The old store's memberships."""
 
@@ -84,3 +84,8 @@ class ScreenerIndexMembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     list_filter = ("index_name", "exchange")
     search_fields = ("symbol", "sector")
     formfield_overrides = ONE_LINE
+
+
+if Store.SCREENER in present():
+    admin.site.register(ScreenerInstrument, ScreenerInstrumentAdmin)
+    admin.site.register(ScreenerIndexMembership, ScreenerIndexMembershipAdmin)

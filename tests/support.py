@@ -56,8 +56,8 @@ def fill(screener: Session, rows: int) -> None:
 
 
 def noted(screener: Session) -> list[str]:
-    """Keys in the old store's outbox, in the order of their notes."""
-    return column(screener, "SELECT key FROM dualwrite.outbox ORDER BY id")
+    """Keys in the old store's outbox, in the order of their notes, however many a note carries."""
+    return column(screener, "SELECT key FROM dualwrite.waiting ORDER BY id")
 
 
 def mirrored(registry: Session) -> dict[str, Any]:

@@ -1,21 +1,25 @@
-"""`enable`: off → dualwrite. Capture on, mirror made mirror, every key of both stores noted.
+"""`enable`: off → dualwrite, or the end of a `disable` at a later stage, in whichever direction is in force there.
 
-The order is the protocol's (docs/protocol.md): capture before mirror, mirror before its keys are read, and both before
-anything is noted. Killed anywhere, the same command does it again; a half-done one is of an older generation and can
-no longer declare itself complete.
+Capture on, mirror made mirror, every key of both stores noted; the stage changes from off only. The order is the
+protocol's (docs/protocol.md): capture before mirror, mirror before its keys are read, and both before anything is
+noted. Killed anywhere, the same command does it again; a half-done one is of an older generation and can no longer
+declare itself complete.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from dualwrite import capture, outbox, router, switch
+from dualwrite.control import transition
 from dualwrite.control.preview import Preview, preview
-from dualwrite.exceptions import Refused
+from dualwrite.control.reasons import require_reason
+from dualwrite.exceptions import ConcurrentChange, Refused
+from dualwrite.failpoints import reach
 from dualwrite.models import StreamControl
 from dualwrite.parameters import DUAL_WRITE_ENABLED
 from dualwrite.relay import brake
 from dualwrite.stages import Role, Stage, Store
-from dualwrite.stores import reaching
+from dualwrite.stores import reaching, require_present
 from dualwrite.stream import Stream
 from dualwrite.switch import Actor, State
 
@@ -40,57 +44,88 @@ def enable(
 ) -> Enabled:
     """Enable the stream; a stream enabled and backfilled already is left alone.
 
-    Raises Refused when the parameter forbids it, when capture is not as installed, or when the mirror would lose more
-    rows than the brake allows and `force` (which needs a reason) is not given.
+    Raises UsageError for `force` without a reason; Refused when there is no old store, when the parameter forbids it,
+    when capture is not as installed, at stage complete, or when the mirror would lose more rows than the brake allows
+    and `force` is not given; AlreadyRunning.
     """
+    require_present(Store.SCREENER, f"stream {stream.name} cannot be mirrored")
     if not DUAL_WRITE_ENABLED.value():
         raise Refused(f"{DUAL_WRITE_ENABLED.variable} is false; set it to true to enable streams")
-    if force and not actor.reason:
-        raise Refused("force needs a reason")
+    require_reason(actor, "force", needed=force)
+    transition.require_not_complete(stream)
     for store in Store:
         capture.require(stream, store)
-    here = switch.authority(stream)
     if dry_run:
-        return _dry_run(stream, here)
-    switch.pair(actor, anew=force)
-    # Asked only now: pairing anew voids what was enabled with the database of before.
-    here = switch.authority(stream)
-    if _is_enabled(stream, here):
-        _record_stage(stream)  # left out when an earlier call was killed at its last step
-        return Enabled(stream.name, None, 0, changed=False)
-    found = preview(stream)
-    _require_few_deletes(stream, found, force)
-    noted = _enable(stream, here.store, actor, found, force, progress)
+        return _dry_run(stream)
+    with transition.only(stream, actor):
+        # Pairing anew ends the mirroring of every stream, so it is not begun for one that cannot be enabled.
+        transition.require_not_complete(stream)
+        switch.pair(actor, anew=force)
+        # Stores that were no pair until now may have been left half-done.
+        transition.mend(stream, actor)
+        transition.require_not_complete(stream)
+        stage = transition.stage_of(stream)
+        # Asked only now: pairing anew voids what was enabled with the database of before.
+        here = switch.authority(stream)
+        if _is_enabled(stream, here):
+            return Enabled(stream.name, None, 0, changed=False)
+        found = preview(stream)
+        _require_few_deletes(stream, found, force)
+        noted = _recorded(stream, stage, here, actor, found, force, progress)
     return Enabled(stream.name, found, noted, changed=True)
 
 
-def _dry_run(stream: Stream, here: State) -> Enabled:
+def _dry_run(stream: Stream) -> Enabled:
     switch.require_pair()
-    found = None if _is_enabled(stream, here) else preview(stream)
+    found = None if _is_enabled(stream, switch.authority(stream)) else preview(stream)
     return Enabled(stream.name, found, 0, changed=False)
 
 
 def _is_enabled(stream: Stream, here: State) -> bool:
-    return here.capture and here.backfilled and switch.state(stream, here.store.peer).role is Role.MIRROR
+    there = switch.state(stream, here.store.peer)
+    return here.capture and here.backfilled and there.role is Role.MIRROR and not there.distrusted
 
 
-def _enable(
+def _recorded(
     stream: Stream,
-    authority: Store,
+    stage: Stage,
+    here: State,
     actor: Actor,
     found: Preview,
     force: bool,
     progress: Callable[[int, int], None],
 ) -> int:
+    if stage is not Stage.OFF:
+        return _enable(stream, here, actor, found, force, progress)
+    noted = 0
+    with transition.recorded(stream, Stage.OFF, Stage.DUALWRITE, actor, forced=force) as row:
+        noted = _enable(stream, here, actor, found, force, progress)
+        transition.done(row, actor)
+    return noted
+
+
+def _enable(
+    stream: Stream,
+    here: State,
+    actor: Actor,
+    found: Preview,
+    force: bool,
+    progress: Callable[[int, int], None],
+) -> int:
+    authority = here.store
     with reaching(Store.REGISTRY):
         # Confirmations of an earlier period end.
         StreamControl.objects.update_or_create(stream=stream.name, defaults={"brake_lifted_until": None})
     switch.audit(Store.REGISTRY, actor, "enable", stream.name, {**vars(found), "force": force})
+    reach("enable begun")
     # 1. From here on every write is noted.
     generation, epoch = switch.begin_capture(stream, authority, actor)
+    reach("enable captured")
+    _require_not_disabled(stream, here, generation, actor)
     # 2. Relays that read something in an earlier period are refused from here on.
     switch.follow(stream, authority.peer, epoch, actor)
     router.forget_roles()
+    reach("enable followed")
     # 3. Keys of the mirror, and 4. of the authority: the mirror may have what the authority deleted unseen.
     noted = outbox.note_all(stream, authority, generation, progress)
     if force:
@@ -99,15 +134,18 @@ def _enable(
         with reaching(Store.REGISTRY):
             mine = StreamControl.objects.filter(stream=stream.name)
             mine.update(brake_lifted_until=newest, held_because="")
+    reach("enable noted")
     # 5. Complete, unless a newer generation has begun.
     switch.mark_backfilled(stream, authority, generation, actor)
-    _record_stage(stream)
+    reach("enable backfilled")
     return noted
 
 
-def _record_stage(stream: Stream) -> None:
-    with reaching(Store.REGISTRY):
-        StreamControl.objects.filter(stream=stream.name, stage=Stage.OFF).update(stage=Stage.DUALWRITE.value)
+def _require_not_disabled(stream: Stream, here: State, generation: int, actor: Actor) -> None:
+    """Whoever disabled the stream since this began raised the generation, and is to have the last word."""
+    if generation != here.generation + 1:
+        switch.end_capture(stream, here.store, actor)
+        raise ConcurrentChange(f"stream {stream.name} was disabled meanwhile")
 
 
 def _require_few_deletes(stream: Stream, found: Preview, force: bool) -> None:

@@ -3,7 +3,8 @@
 from collections.abc import Sequence
 
 from dualwrite import outbox, switch
-from dualwrite.exceptions import UsageError
+from dualwrite.control import transition
+from dualwrite.exceptions import Refused, UsageError
 from dualwrite.models import ParkedKey
 from dualwrite.stages import Store
 from dualwrite.stores import reaching
@@ -26,8 +27,12 @@ def parked_count(stream: Stream) -> int:
 def redrive(stream: Stream, actor: Actor, keys: Sequence[str] | None = None) -> int:
     """Note parked keys again, all or the given ones; returns how many. They stay listed until they were applied.
 
-    Raises UsageError for a key that is not parked.
+    Raises UsageError for a key that is not parked, Refused when nothing is mirrored, as it would wait for ever.
     """
+    transition.require_not_complete(stream)
+    authority = switch.authority(stream)
+    if not authority.capture:
+        raise Refused(f"stream {stream.name}: nothing is mirrored now; `dualwrite enable` sends parked keys again")
     with reaching(Store.REGISTRY):
         rows = ParkedKey.objects.filter(stream=stream.name)
         found = list((rows if keys is None else rows.filter(key__in=keys)).values_list("key", flat=True))
@@ -35,7 +40,6 @@ def redrive(stream: Stream, actor: Actor, keys: Sequence[str] | None = None) -> 
     if unknown:
         raise UsageError(f"not parked in {stream.name}: {', '.join(sorted(unknown))}")
     if found:
-        authority = switch.authority(stream).store
-        outbox.note(stream, authority, found, outbox.Cause.REDRIVE)
+        outbox.note(stream, authority.store, found, outbox.Cause.REDRIVE)
         switch.audit(Store.REGISTRY, actor, "redrive", stream.name, {"keys": found[:100], "count": len(found)})
     return len(found)

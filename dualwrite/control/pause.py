@@ -3,6 +3,8 @@
 from django.db import transaction
 
 from dualwrite import outbox, switch
+from dualwrite.control import transition
+from dualwrite.control.reasons import require_reason
 from dualwrite.exceptions import Held, Refused
 from dualwrite.models import StreamControl
 from dualwrite.stages import Store
@@ -12,7 +14,11 @@ from dualwrite.switch import Actor
 
 
 def pause(stream: Stream, actor: Actor) -> bool:
-    """Stop relaying the stream; returns whether that changed anything. Raises Refused for a stream never enabled."""
+    """Stop relaying the stream; returns whether that changed anything.
+
+    Raises Refused for a stream never enabled, or complete.
+    """
+    transition.require_not_complete(stream)
     with reaching(Store.REGISTRY), transaction.atomic(using=Store.REGISTRY.alias):
         changed = StreamControl.objects.filter(stream=stream.name, paused=False).update(paused=True)
         if changed:
@@ -26,13 +32,15 @@ def resume(stream: Stream, actor: Actor, *, force: bool = False) -> bool:
     """Go on relaying; returns whether that changed anything.
 
     A stream that the brake holds needs `force` and a reason: the deletes it held back are then made. Raises Held
-    without, Refused for a stream never enabled.
+    without `force`, UsageError for `force` without a reason, Refused for a stream never enabled, or complete.
     """
+    require_reason(actor, "force", needed=force)
+    transition.require_not_complete(stream)
     with reaching(Store.REGISTRY):
         control = StreamControl.objects.filter(stream=stream.name).first()
         if control is None:
             raise Refused(f"stream {stream.name} was never enabled, so there is nothing to resume")
-        if control.held_because and not (force and actor.reason):
+        if control.held_because and not force:
             raise Held(f"stream {stream.name}: {control.held_because}; go on with --force and --reason")
         if not control.paused and not control.held_because:
             return False

@@ -4,13 +4,21 @@ from dataclasses import dataclass
 from typing import Any
 
 from dualwrite import capture, outbox, switch
-from dualwrite.exceptions import DualWriteError, WrongStore
+from dualwrite.control.gates import findings
+from dualwrite.control.half_done import unfinished
+from dualwrite.control.proof import deciding_run, found_differences, mend_of, proves
+from dualwrite.exceptions import DualWriteError, NoOldStore, OldStoreMissing, WrongStore
 from dualwrite.models import ParkedKey, StreamControl, ValidationRun, ValidationStatus
 from dualwrite.sql import statement
 from dualwrite.stages import Role, Stage, Store
-from dualwrite.stores import cursor, reaching
+from dualwrite.stores import cursor, first_stage, present, reaching
 from dualwrite.stream import Stream
 from dualwrite.switch import State
+
+#: What mends a stream that was left on its way when the old store's address was taken out of the settings.
+MISSING = "set SCREENER_DATABASE_URL to the old store and bring the stream to complete"
+#: The same where nothing shows that there ever was an old store.
+NEVER = f"{MISSING}; if there never was one, drop schema dualwrite of the registry and install it anew"
 
 
 @dataclass(frozen=True)
@@ -31,15 +39,19 @@ def stream_status(stream: Stream) -> dict[str, Any]:
     parked = _parked(stream, gates)
     last = _last_validation(stream)
     proof = _last_validation(stream, finished=True)
-    blind = _capture_gates(stream) + mirror_gates(stream, state)
-    gates += blind + _relay_gates(stream, control, parked)
+    stage = Stage(control.stage) if control else None
+    blind = _capture_gates(stream, stage) + mirror_gates(stream, state)
+    gates += blind
+    if stage is None or not stage.ends_the_way_back:
+        gates += _relay_gates(stream, control, state, parked) + _validation_gates(stream, state)
+    left = unfinished(stream, control, state)
     age = waiting.oldest_age_seconds if waiting else None
     return {
         "name": stream.name,
-        "stage": control.stage if control else None,
+        "stage": stage.value if stage else None,
         "authority": state.store.value if state else None,
         "mirroring": _mirroring(control, state),
-        "verified": bool(state and proof and _proves(proof, state) and not blind),
+        "verified": bool(state and proof and proves(proof, state) and not blind),
         "epoch": state.epoch if state else None,
         "outbox": {
             "pending": waiting.count if waiting else None,
@@ -50,8 +62,8 @@ def stream_status(stream: Stream) -> dict[str, Any]:
         "parked": parked,
         "relayed_total": relayed_total(stream),
         "last_validation": _validation(last),
-        "transition": half_done(stream, control, state),
-        "rollback_ready": False,
+        "transition": left.sentence if left else None,
+        "rollback_ready": bool(stage and not left and _way_back_is_open(stream, stage)),
         "blocked_by": [vars(gate) for gate in gates],
     }
 
@@ -60,7 +72,7 @@ def _control(stream: Stream, gates: list[Gate]) -> StreamControl | None:
     try:
         with reaching(Store.REGISTRY):
             found = StreamControl.objects.filter(stream=stream.name).first()
-            return found or StreamControl(stream=stream.name, stage=Stage.OFF.value)
+            return found or StreamControl(stream=stream.name, stage=first_stage().value)
     except DualWriteError as exc:
         gates.append(Gate("registry", str(exc), "start the registry database"))
         return None
@@ -69,6 +81,9 @@ def _control(stream: Stream, gates: list[Gate]) -> StreamControl | None:
 def _state(stream: Stream, gates: list[Gate]) -> State | None:
     try:
         return switch.authority(stream)
+    except OldStoreMissing as exc:
+        gates.append(Gate("authority", str(exc), NEVER))
+        return None
     except DualWriteError as exc:
         gates.append(Gate("authority", str(exc), "manage.py dualwrite install --store screener (and registry)"))
         return None
@@ -101,15 +116,19 @@ def _last_validation(stream: Stream, *, finished: bool = False) -> ValidationRun
         return None  # already said by _control
 
 
-def _capture_gates(stream: Stream) -> list[Gate]:
+def _capture_gates(stream: Stream, stage: Stage | None) -> list[Gate]:
     gates = []
-    for store in Store:
+    for store in present():
         try:
             found = capture.problems(stream, store)
         except DualWriteError as exc:
-            gates.append(Gate("capture", str(exc), f"start the {store} database"))
+            # Of a completed stream the old store is no part any more; it may be switched off for good.
+            if stage is not Stage.COMPLETE or store is stage.authority:
+                gates.append(Gate("capture", str(exc), f"start the {store} database"))
             continue
-        gates += [Gate("capture", f"{store}: {why}", f"manage.py dualwrite install --store {store}") for why in found]
+        if found:
+            mend = f"manage.py dualwrite install --store {store}"
+            gates.append(Gate("capture", f"{store}: {'; '.join(found)}", mend))
     return gates
 
 
@@ -120,19 +139,30 @@ def mirror_gates(stream: Stream, state: State | None) -> list[Gate]:
     mend = f"manage.py dualwrite enable --stream {stream.name}"
     try:
         switch.require_pair()
-        role = switch.state(stream, state.store.peer).role
+        there = switch.state(stream, state.store.peer)
     except WrongStore as exc:
-        return [Gate("identity", str(exc), f"{mend} --force --reason WHY, when it is the right one")]
+        return [Gate("identity", str(exc), "docs/runbooks/store-went-back.md says what to do")]
+    except NoOldStore as exc:
+        return [Gate("mirror", f"writes are noted for the old store. {exc}", MISSING)]
     except DualWriteError as exc:
         return [Gate("mirror", str(exc), f"start the {state.store.peer} database")]
-    if role is Role.MIRROR:
-        return []
-    return [Gate("mirror", f"the {state.store.peer} store is {role}, not the mirror", mend)]
+    if there.role is Role.FENCED:
+        return []  # a switch, which is told elsewhere
+    if there.role is not Role.MIRROR:
+        return [Gate("mirror", f"the {there.store} store is {there.role}, not the mirror", mend)]
+    if there.distrusted:
+        why = f"the {there.store} store may have been written unseen while its triggers were damaged"
+        return [Gate("mirror", why, mend)]
+    return []
 
 
-def _relay_gates(stream: Stream, control: StreamControl | None, parked: int | None) -> list[Gate]:
+def _relay_gates(stream: Stream, control: StreamControl | None, state: State | None, parked: int | None) -> list[Gate]:
     name = stream.name
     gates = []
+    if _mirroring(control, state) == "disabled":
+        why = "the stream is disabled: writes are not noted, and the mirror is unverified"
+        enable = f"manage.py dualwrite enable --stream {name}"
+        gates.append(Gate("disabled", why, enable if Store.SCREENER in present() else MISSING))
     if control and control.held_because:
         mend = f"manage.py dualwrite resume --stream {name} --force --reason WHY"
         gates.append(Gate("brake", control.held_because, mend))
@@ -143,6 +173,18 @@ def _relay_gates(stream: Stream, control: StreamControl | None, parked: int | No
     return gates
 
 
+def _validation_gates(stream: Stream, state: State | None) -> list[Gate]:
+    try:
+        run = deciding_run(stream)
+    except DualWriteError:
+        return []  # already said by _control
+    if run is None or state is None or not state.capture or not found_differences(run, state):
+        return []
+    found = f"{run.missing_in_mirror} missing, {run.extra_in_mirror} extra, {run.field_mismatch} different"
+    why = f"validation {run.pk} found that the mirror is not equal: {found}"
+    return [Gate("validation", why, mend_of(stream, differs=True))]
+
+
 def _mirroring(control: StreamControl | None, state: State | None) -> str | None:
     if control is None or state is None:
         return None
@@ -151,16 +193,24 @@ def _mirroring(control: StreamControl | None, state: State | None) -> str | None
     return "paused" if control.paused or control.held_because else "active"
 
 
-def _proves(run: ValidationRun, state: State) -> bool:
-    """Whether the run shows the mirror equal in this generation of capture."""
-    clean = run.status == ValidationStatus.PASSED and run.level == "strict"
-    return clean and state.backfilled and run.generation == state.generation and run.authority == state.store
+def _way_back_is_open(stream: Stream, stage: Stage) -> bool:
+    """Whether a rollback would find its gates open now, asked with one look each: no canary, no watching of the lag.
+
+    Where the authority has moved, it is the way to the last stage of the old store that counts, not the next stage.
+    """
+    back = Stage.SHADOW if stage.authority is Store.REGISTRY else stage.way_back
+    if back is None or stage.way_back is None:
+        return False
+    try:
+        return all(gate.passed for gate in findings(stream, back, soak=False))
+    except DualWriteError:
+        return False  # what cannot be asked is not open; who is away is said under blocked_by
 
 
 def relayed_total(stream: Stream) -> int | None:
     """Keys relayed so far in either direction; None when a store cannot be asked."""
     total = 0
-    for store in Store:
+    for store in present():
         try:
             with cursor(store) as found:
                 found.execute(statement("state", "installed"))
@@ -177,12 +227,3 @@ def _validation(run: ValidationRun | None) -> dict[str, Any] | None:
         return None
     finished = run.finished_at.isoformat() if run.finished_at else None
     return {"id": run.pk, "status": run.status, "level": run.level, "finished_at": finished}
-
-
-def half_done(stream: Stream, control: StreamControl | None, state: State | None) -> str | None:
-    """What an interrupted verb left half-done, and the command that finishes it; None when nothing is."""
-    if state and state.capture and not state.backfilled:
-        return f"enable: the backfill is not complete; manage.py dualwrite enable --stream {stream.name}"
-    if state and state.capture and control and control.stage == Stage.OFF:
-        return f"enable: the stage is not recorded; manage.py dualwrite enable --stream {stream.name}"
-    return None

@@ -11,15 +11,21 @@ import psycopg
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 
+from dualwrite.control import transition
 from dualwrite.exceptions import DualWriteError, UsageError
+from dualwrite.stages import Store
+from dualwrite.stores import present
 from dualwrite.stream import Stream, all_streams, stream_named
 from dualwrite.switch import Actor
+
+PASSED_OVER = "passed over, as it is complete: the old store is no part of it any more"
 
 
 class OperatorCommand(BaseCommand):
     """0 yes or done; 1 no; 2 usage; 3 could not tell; 4 already running."""
 
     requires_system_checks: list[str] = []
+    _answered = False
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """Every operator command answers in JSON when asked."""
@@ -31,6 +37,7 @@ class OperatorCommand(BaseCommand):
             _require_text(options)
             code = self.run(options)
         except DualWriteError as exc:
+            self._answer_refusal(options, exc)
             raise CommandError(str(exc), returncode=exc.exit_code) from exc
         except (DatabaseError, psycopg.Error) as exc:
             first = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
@@ -46,7 +53,14 @@ class OperatorCommand(BaseCommand):
 
     def answer(self, options: dict[str, Any], data: Any, text: str) -> None:
         """The result: JSON or text, on stdout."""
+        self._answered = True
         self.stdout.write(json.dumps(data, default=str, ensure_ascii=False) if options["json"] else text)
+
+    def _answer_refusal(self, options: dict[str, Any], exc: DualWriteError) -> None:
+        """Machines are told on stdout what people are told on stderr; never a second object after an answer."""
+        if options["json"] and not self._answered:
+            error = {"kind": type(exc).__name__, "detail": str(exc), "exit_code": exc.exit_code}
+            self.answer(options, {"error": error}, "")
 
 
 def actor(options: dict[str, Any]) -> Actor:
@@ -72,3 +86,15 @@ def _require_text(options: dict[str, Any]) -> None:
 def chosen_streams(options: dict[str, Any]) -> list[Stream]:
     """The stream of --stream, else all of them."""
     return list(all_streams()) if options.get("stream") is None else [stream_named(options["stream"])]
+
+
+def mirrored_streams(options: dict[str, Any]) -> tuple[list[Stream], dict[str, str]]:
+    """The chosen streams without the complete ones, and by name a sentence for each of those passed over.
+
+    One that is named is never passed over, and without an old store none is: the verb refuses for itself.
+    """
+    chosen = chosen_streams(options)
+    if options.get("stream") is not None or Store.SCREENER not in present():
+        return chosen, {}
+    left = {stream.name: PASSED_OVER for stream in chosen if transition.is_complete(stream)}
+    return [stream for stream in chosen if stream.name not in left], left

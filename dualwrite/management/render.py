@@ -1,7 +1,14 @@
 """Text for people: tables and the status page of the terminal."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
+
+from dualwrite.control.gates import Finding
+from dualwrite.control.plan import numbered
+from dualwrite.control.step import Moved
+
+EVIDENCE_WIDTH = 100
+VALUE_WIDTH = 24
 
 
 def table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
@@ -51,3 +58,70 @@ def _status_row(row: dict[str, Any]) -> list[object]:
         "?" if row["relayed_total"] is None else row["relayed_total"],
         validation,
     ]
+
+
+def moved_text(moved: Moved, *, dry_run: bool) -> str:
+    """What was done, or would be: the stages, how long writers waited, the plan of a dry run, the gates."""
+    lines = [_headline(moved, dry_run=dry_run)]
+    if dry_run:
+        lines += ["", *numbered(moved.plan)]
+    if moved.gates:
+        rows = [[gate.gate, _gate_state(gate, moved), in_short(gate.evidence)] for gate in moved.gates]
+        lines += ["", table(["gate", "state", "evidence"], rows)]
+    lines += [f"! {gate.gate}: {gate.why}\n    {gate.mend}" for gate in moved.gates if not gate.passed]
+    if moved.blocked and not moved.gates:
+        lines += [f"! {why}" for why in moved.blocked]
+    return "\n".join(lines)
+
+
+def _headline(moved: Moved, *, dry_run: bool) -> str:
+    what = f"{moved.stream}: {moved.before} → {moved.after}"
+    if moved.blocked:
+        return f"{what}: refused" if not dry_run else f"{what}: would be refused"
+    if dry_run:
+        return f"{what}: nothing blocks it"
+    waited = f"; writers waited {moved.stall_seconds * 1000:.0f} ms" if moved.stall_seconds is not None else ""
+    kept = f"; transition {moved.transition}" if moved.transition is not None else ""
+    return f"{what}{waited}{kept}" if moved.changed else f"{what}: so already"
+
+
+def _gate_state(gate: Finding, moved: Moved) -> str:
+    if gate.passed:
+        return "open"
+    if moved.changed:
+        return "overridden"
+    return "CLOSED" if gate.forcible else "CLOSED, never forced"
+
+
+def in_short(evidence: Mapping[str, Any]) -> str:
+    """The evidence on one line; nested facts by their own names."""
+    text = ", ".join(f"{name} {_plain(value)}" for name, value in evidence.items() if value not in (None, "", [], {}))
+    return text if len(text) <= EVIDENCE_WIDTH else f"{text[: EVIDENCE_WIDTH - 1]}…"
+
+
+def _plain(value: Any) -> str:
+    if isinstance(value, Mapping):
+        return f"({in_short(value)})"
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(_plain, value))}]"
+    text = {True: "yes", False: "no"}[value] if isinstance(value, bool) else str(value)
+    return text if len(text) <= VALUE_WIDTH else f"{text[: VALUE_WIDTH - 1]}…"
+
+
+def disabled_text(rows: Sequence[Mapping[str, Any]], *, dry_run: bool) -> str:
+    """A line a stream, then what could not be done elsewhere."""
+    lines = []
+    for row in rows:
+        lines.append(f"{row['stream']}: {_disabled_sentence(row, dry_run)}")
+        lines += [f"! {row['stream']}: {left}" for left in row.get("pending", ())]
+    return "\n".join(lines)
+
+
+def _disabled_sentence(row: Mapping[str, Any], dry_run: bool) -> str:
+    if row["error"]:
+        return f"NOT disabled: {row['error']}"
+    if not row["changed"]:
+        return "nothing is mirrored already"
+    if dry_run:
+        return f"writes to the {row['authority']} store would no longer be noted"
+    return f"disabled; writes to the {row['authority']} store are no longer noted, and the mirror is unverified"

@@ -6,16 +6,23 @@ from typing import Any
 
 from dualwrite import capture
 from dualwrite.control import status
-from dualwrite.control.enable import enable
+from dualwrite.control.advance import advance, rollback
+from dualwrite.control.backfill import Backfilled, backfill
+from dualwrite.control.disable import disable
+from dualwrite.control.enable import Enabled, enable
+from dualwrite.control.pair import pair
 from dualwrite.control.parked import parked, redrive
 from dualwrite.control.pause import pause, resume
+from dualwrite.control.rehearsal import as_text, rehearse
+from dualwrite.control.step import GatesClosed, Moved, Say
 from dualwrite.control.uninstall import uninstall
-from dualwrite.exceptions import UsageError
-from dualwrite.management.base import actor, chosen_streams
+from dualwrite.exceptions import DualWriteError, UsageError
+from dualwrite.management.base import actor, chosen_streams, mirrored_streams
 from dualwrite.management.progress import Steps
-from dualwrite.management.render import status_text, table
-from dualwrite.stages import Store, store_named
-from dualwrite.stream import Stream
+from dualwrite.management.render import disabled_text, moved_text, status_text, table
+from dualwrite.stages import Store, stage_named, store_named
+from dualwrite.stores import present
+from dualwrite.stream import Stream, all_streams, stream_named
 
 Options = dict[str, Any]
 
@@ -61,15 +68,97 @@ def do_sql(options: Options) -> Answer:
 
 def do_enable(options: Options) -> Answer:
     """Let the registry follow: capture, backfill, relay."""
-    rows = []
+    streams, left = _mirrored(options)
+    rows = [{**asdict(Enabled(name, None, 0, changed=False)), "sentence": why} for name, why in left.items()]
     with Steps() as steps:
-        for stream in _streams(options):
+        for stream in streams:
             steps.begin(f"{stream.name}: comparing both stores, then noting their keys")
             done = enable(stream, actor(options), force=options["force"], dry_run=options["dry_run"], progress=steps.at)
             what = done.preview.sentence() if done.preview else "enabled already"
             rows.append({**asdict(done), "sentence": what})
     lines = [
         f"{row['stream']}: {row['sentence']}" + (f"; {row['noted']} keys noted" if row["noted"] else "") for row in rows
+    ]
+    return Answer({"streams": rows}, "\n".join(lines))
+
+
+def do_disable(options: Options) -> Answer:
+    """Emergency stop: note nothing any more; without --stream of every stream."""
+    rows = [_disabled(stream, options) for stream in chosen_streams(options)]
+    code = max(int(row.pop("code")) for row in rows) if rows else 0
+    return Answer({"streams": rows}, disabled_text(rows, dry_run=options["dry_run"]), code)
+
+
+def _disabled(stream: Stream, options: Options) -> dict[str, Any]:
+    """One stream that cannot be stopped keeps no other one from it."""
+    try:
+        done = disable(stream, actor(options), dry_run=options["dry_run"])
+    except DualWriteError as exc:
+        return {"stream": stream.name, "changed": None, "error": str(exc), "code": exc.exit_code}
+    return {**asdict(done), "error": None, "code": 0}
+
+
+def do_backfill(options: Options) -> Answer:
+    """Note every key of both stores once more."""
+    streams, left = _mirrored(options)
+    rows = [{**asdict(Backfilled(name, None, 0)), "sentence": why} for name, why in left.items()]
+    with Steps() as steps:
+        for stream in streams:
+            steps.begin(f"{stream.name}: noting the keys of both stores")
+            done = backfill(stream, actor(options), dry_run=options["dry_run"], progress=steps.at)
+            what = done.preview.sentence() if done.preview else f"{done.noted} keys noted"
+            rows.append({**asdict(done), "sentence": what})
+    return Answer({"streams": rows}, "\n".join(f"{row['stream']}: {row['sentence']}" for row in rows))
+
+
+def do_advance(options: Options) -> Answer:
+    """Go one stage forward; --dry-run prints the plan and what blocks it."""
+    return _move(options, advance)
+
+
+def do_rollback(options: Options) -> Answer:
+    """Go one stage back, or to an earlier one with --to; needs --reason."""
+    return _move(options, rollback)
+
+
+def _move(options: Options, verb: Callable[..., Moved]) -> Answer:
+    stream = _one_stream(options)
+    to = stage_named(options["to"]) if options["to"] is not None else None
+    force, dry_run = options["force"], options["dry_run"]
+    try:
+        with Steps() as steps:
+            moved = verb(stream, actor(options), to=to, force=force, dry_run=dry_run, progress=_saying(stream, steps))
+    except GatesClosed as exc:
+        moved = exc.moved
+    return Answer(asdict(moved), moved_text(moved, dry_run=dry_run), 1 if moved.blocked else 0)
+
+
+def _saying(stream: Stream, steps: Steps) -> Say:
+    return lambda sentence: steps.begin(f"{stream.name}: {sentence}")
+
+
+def do_rehearse(options: Options) -> Answer:
+    """Switch there and back on a scratch stream under load, without touching a real one; --seconds, --rate."""
+    if options["stream"] is not None or options["all"]:
+        raise UsageError("rehearse takes no --stream and no --all: it makes a stream of its own")
+    asked = {name: options[name] for name in ("seconds", "rate") if options[name] is not None}
+    with Steps() as steps:
+        found = rehearse(actor(options), **asked, progress=steps.begin)
+    return Answer({**asdict(found), "passed": found.passed}, as_text(found), 0 if found.passed else 1)
+
+
+def do_pair(options: Options) -> Answer:
+    """Take both databases as they are for the pair; --store names the one whose records count, where that is asked."""
+    right = store_named(options["store"]) if options["store"] is not None else None
+    found = pair(actor(options), force=options["force"], right=right)
+    rows = [
+        {"stream": name, "authority": row.store, "epoch": row.epoch, "capture": row.capture}
+        for name, row in found.items()
+    ]
+    lines = [
+        f"{row['stream']}: the {row['authority']} store takes the writes, epoch {row['epoch']}"
+        + ("" if row["capture"] else "; nothing is noted or relayed until it is enabled")
+        for row in rows
     ]
     return Answer({"streams": rows}, "\n".join(lines))
 
@@ -109,38 +198,48 @@ def do_parked(options: Options) -> Answer:
 
 def do_redrive(options: Options) -> Answer:
     """Send parked keys again."""
-    keys = [options["key"]] if options["key"] else None
+    keys = [options["key"]] if options["key"] is not None else None
     if keys and not options["stream"]:
         raise UsageError("--key needs --stream")
     return _each(options, lambda stream: f"{redrive(stream, actor(options), keys)} keys noted again")
 
 
 def do_verify(options: Options) -> Answer:
-    """Check that capture is as installed, in both stores."""
+    """Check that capture is as installed, in every store."""
     rows = [
         {"stream": stream.name, "store": store, "problems": capture.problems(stream, store)}
         for stream in chosen_streams(options)
-        for store in Store
+        for store in present()
     ]
     lines = [f"{r['stream']} {r['store']}: {'; '.join(r['problems']) or 'as installed'}" for r in rows]
     return Answer({"capture": rows}, "\n".join(lines), 1 if any(r["problems"] for r in rows) else 0)
 
 
 def _each(options: Options, verb: Callable[[Stream], str]) -> Answer:
-    done = {stream.name: verb(stream) for stream in _streams(options)}
+    streams, left = _mirrored(options)
+    done = {stream.name: verb(stream) for stream in streams} | left
     return Answer({"streams": done}, "\n".join(f"{name}: {what}" for name, what in done.items()))
 
 
-def _streams(options: Options) -> list[Stream]:
+def _mirrored(options: Options) -> tuple[list[Stream], dict[str, str]]:
     if not options["stream"] and not options["all"]:
         raise UsageError("name a stream with --stream NAME, or take --all")
-    return chosen_streams(options)
+    return mirrored_streams(options)
+
+
+def _one_stream(options: Options) -> Stream:
+    if not options["stream"]:
+        raise UsageError(f"name a stream with --stream; valid: {', '.join(s.name for s in all_streams())}")
+    return stream_named(options["stream"])
 
 
 def _store(options: Options) -> Store:
     if not options["store"]:
-        raise UsageError(f"name a store with --store; valid: {', '.join(Store)}")
-    return store_named(options["store"])
+        raise UsageError(f"name a store with --store; valid: {', '.join(present())}")
+    store = store_named(options["store"])
+    if store not in present():
+        raise UsageError(f"there is no {store} store, as SCREENER_DATABASE_URL is none; valid: {', '.join(present())}")
+    return store
 
 
 VERBS: dict[str, Callable[[Options], Answer]] = {
@@ -149,9 +248,37 @@ VERBS: dict[str, Callable[[Options], Answer]] = {
     "uninstall": do_uninstall,
     "sql": do_sql,
     "enable": do_enable,
+    "disable": do_disable,
+    "pair": do_pair,
     "pause": do_pause,
     "resume": do_resume,
+    "advance": do_advance,
+    "rollback": do_rollback,
+    "backfill": do_backfill,
     "parked": do_parked,
     "redrive": do_redrive,
     "verify": do_verify,
+    "rehearse": do_rehearse,
 }
+
+#: An option that would be passed over in silence may have been meant: --dry-run above all.
+TAKEN_BY: dict[str, frozenset[str]] = {
+    "dry_run": frozenset({"enable", "disable", "advance", "rollback", "backfill"}),
+    "force": frozenset({"enable", "pair", "resume", "advance", "rollback", "uninstall"}),
+    "to": frozenset({"advance", "rollback"}),
+    "store": frozenset({"install", "uninstall", "sql", "pair"}),
+    "role": frozenset({"install", "sql"}),
+    "key": frozenset({"redrive"}),
+    "seconds": frozenset({"rehearse"}),
+    "rate": frozenset({"rehearse"}),
+}
+
+
+def require_taken(verb: str, options: Options) -> None:
+    """Raise UsageError for an option the verb does not take, naming the verbs that do; or for a role without a name."""
+    if options["role"] == "":
+        raise UsageError("--role is empty; name a database role")
+    for name, verbs in TAKEN_BY.items():
+        given = options[name] is not None and options[name] is not False  # an empty text or 0 is given, too
+        if given and verb not in verbs:
+            raise UsageError(f"{verb} takes no --{name.replace('_', '-')}; valid with {', '.join(sorted(verbs))}")

@@ -13,6 +13,7 @@ from django.db import connections
 from django.db.backends.postgresql.base import DatabaseWrapper
 
 from dualwrite.stages import Store
+from dualwrite.stores import present
 
 #: The least that the driver keeps to.
 CONNECT_TIMEOUT_SECONDS = 2
@@ -37,8 +38,8 @@ class OwnConnection(DatabaseWrapper):
 
 @contextmanager
 def own_connections() -> Iterator[None]:
-    """Give this thread its own connections to both stores, and close them at the end."""
-    for store in Store:
+    """Give this thread its own connections to the stores, and close them at the end."""
+    for store in present():
         connections[store.alias] = OwnConnection(_settings(store), store.alias)
     try:
         yield

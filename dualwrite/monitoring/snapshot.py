@@ -20,7 +20,7 @@ from dualwrite.monitoring.side_by_side import Outcome, Task, side_by_side
 from dualwrite.monitoring.streams import LIMIT_SECONDS, why
 from dualwrite.sql import statement
 from dualwrite.stages import Store
-from dualwrite.stores import cursor, reaching
+from dualwrite.stores import cursor, present, reaching
 from dualwrite.stream import Stream, all_streams
 
 log = logging.getLogger(__name__)
@@ -96,7 +96,7 @@ def read(stream: Stream) -> Reading:
     row = stream_status(stream)
     if None in (row["stage"], row["authority"], row["mirroring"], row["outbox"]["pending"], row["parked"]):
         raise DualWriteError(f"stream {stream.name} cannot be read in full")
-    return Reading(row, {s: _applied(stream, s) for s in Store}, _last_success(stream), time.monotonic())
+    return Reading(row, {s: _applied(stream, s) for s in present()}, _last_success(stream), time.monotonic())
 
 
 def _applied(stream: Stream, store: Store) -> int:

@@ -1,12 +1,13 @@
 """The mirror's side of the relay: one transaction that checks the right to write and makes the mirror equal."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 from psycopg import sql
 
 from dualwrite import projection
 from dualwrite.exceptions import Superseded
+from dualwrite.failpoints import reach
 from dualwrite.sql import compose, statement
 from dualwrite.stages import Role, Store
 from dualwrite.stores import Session
@@ -14,6 +15,10 @@ from dualwrite.stream import Stream
 
 #: Given the number of rows a batch would delete and the mirror's rows, returns or raises Held.
 Brake = Callable[[int, Callable[[], int]], None]
+
+
+#: Of records handed to the server at a time.
+CHUNK_BYTES = 64 * 1024
 
 
 @dataclass(frozen=True)
@@ -31,6 +36,8 @@ class Applier:
     def __init__(self, stream: Stream, store: Store, session: Session) -> None:
         self._stream, self._store, self._session = stream, store, session
         self._epochs: dict[int, int] = {}
+        #: The partition in which what was applied is counted, and the count; None before the first batch.
+        self.counted: tuple[int, int] | None = None
         self._side = stream.side(store)
         self._staged = sql.Identifier("pg_temp", f"staged_{stream.name}")
         session.execute(
@@ -48,24 +55,32 @@ class Applier:
         """Hold these fences as well: partition → epoch."""
         self._epochs.update(epochs)
 
-    def apply(self, blocks: Iterable[bytes | bytearray | memoryview], brake: Brake) -> Applied:
-        """Make the mirror equal to the records; all or nothing.
+    def apply(self, blocks: Iterable[bytes | bytearray | memoryview], brake: Brake, newest_note: int) -> Applied:
+        """Make the mirror equal to the records; all or nothing. `newest_note` of the batch, to be remembered.
 
         Raises Superseded when another relay has the fence or the store is no mirror, whatever `brake` raises, and the
         driver's DataError or IntegrityError when a record cannot be stored.
         """
         with self._session.transaction():
             self._check_right()
+            reach("relay may apply")
             keys = self._stage(blocks)
             duplicates, rows = self._take_out_duplicates(keys)
             keys -= rows
             deletes = self._count("would_delete", match=self._match, is_record=projection.is_record(self._side))
             if deletes:
                 brake(deletes, self._mirror_rows)
-            changed = self._session.execute(self._merge).rowcount
-            values = {"keys": keys, "stream": self._stream.name, "partition": min(self._epochs)}
-            self._session.execute(statement("relay", "applied"), values)
+            changed = self._session.execute(self._merge, prepare=True).rowcount
+            counted = self._count_applied(keys, newest_note)
+        # Only now: what the authority is to remember must have been committed.
+        self.counted = counted
         return Applied(keys, changed, duplicates)
+
+    def _count_applied(self, keys: int, newest_note: int) -> tuple[int, int] | None:
+        partition = min(self._epochs)
+        values = {"keys": keys, "stream": self._stream.name, "partition": partition, "noted": newest_note}
+        row = self._session.execute(statement("relay", "applied"), values).fetchone()
+        return (partition, int(row[0])) if row else None
 
     def _check_right(self) -> None:
         values = {"stream": self._stream.name, "partitions": list(self._epochs)}
@@ -88,14 +103,16 @@ class Applier:
         )
         cursor = self._session.cursor()
         with cursor.copy(query) as copy:
-            for block in blocks:
-                copy.write(block)
+            for chunk in _chunks(blocks):
+                copy.write(chunk)
         return cursor.rowcount
 
     def _take_out_duplicates(self, staged: int) -> tuple[tuple[str, ...], int]:
         if staged < 2:
             return (), 0
-        rows = self._session.execute(compose("relay", "take_out_duplicates", staged=self._staged)).fetchall()
+        rows = self._session.execute(
+            compose("relay", "take_out_duplicates", staged=self._staged), prepare=True
+        ).fetchall()
         return tuple(sorted({str(row[0]) for row in rows})), len(rows)
 
     def _mirror_rows(self) -> int:
@@ -103,7 +120,7 @@ class Applier:
 
     def _count(self, name: str, **fragments: sql.Composable) -> int:
         query = compose("relay", name, staged=self._staged, table=projection.table(self._side), **fragments)
-        row = self._session.execute(query).fetchone()
+        row = self._session.execute(query, prepare=True).fetchone()
         return int(row[0]) if row else 0
 
     @property
@@ -139,3 +156,14 @@ class Applier:
         ]
         absent = sql.SQL("NOT {}").format(projection.is_record(self._side))
         return sql.SQL(" OR ").join([absent, *reads])
+
+
+def _chunks(blocks: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes]:
+    """The blocks, one a row, in pieces that are worth sending."""
+    chunk = bytearray()
+    for block in blocks:
+        chunk += block
+        if len(chunk) >= CHUNK_BYTES:
+            yield bytes(chunk)
+            chunk.clear()
+    yield bytes(chunk)

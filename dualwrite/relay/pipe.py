@@ -1,7 +1,9 @@
 """One stream's way from authority to mirror, held open: two sessions, the partitions it works on, their fences."""
 
+import logging
 import os
 import socket
+import time
 from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -12,7 +14,8 @@ import psycopg
 from psycopg import errors
 
 from dualwrite import capture, switch
-from dualwrite.exceptions import DualWriteError, Held
+from dualwrite.exceptions import DualWriteError, Held, Refused
+from dualwrite.failpoints import reach
 from dualwrite.parameters import BATCH_SIZE
 from dualwrite.relay import brake, parking
 from dualwrite.relay.applier import Applier
@@ -23,33 +26,47 @@ from dualwrite.stages import Role, Store
 from dualwrite.stores import Session, dedicated, reaching
 from dualwrite.stream import Stream
 
+log = logging.getLogger(__name__)
+
 PARTITIONS = range(16)
+#: A relay gives its partitions up within a poll; one that does not is frozen, and the fences refuse it.
+GIVE_WAY_SECONDS = 3.0
 #: What the data of one record can cause; anything else is about the whole batch and is not a reason to park.
 POISON = (errors.DataError, errors.IntegrityError, errors.RaiseException, errors.ProgramLimitExceeded)
 
 
 @dataclass(frozen=True)
 class Moved:
-    """What one batch did: different keys taken, how many of them were parked; or why nothing is relayed now."""
+    """What one batch did: different keys taken, how many of them were parked; or why nothing is relayed now.
+
+    `wanted`: somebody waits for the partitions, so close the pipe.
+    """
 
     keys: int = 0
     parked: int = 0
     still: str = ""
+    wanted: bool = False
 
 
 class Pipe:
     """Opened for the direction in force; a switch makes it stale, and it then raises Superseded."""
 
-    def __init__(self, stream: Stream, authority: Store, stack: ExitStack) -> None:
+    def __init__(self, stream: Stream, authority: Store, stack: ExitStack, *, insist: bool = False) -> None:
         self.stream, self.authority = stream, authority
         self._source = stack.enter_context(dedicated(authority, f"relay {stream.name} reader", limits=RELAY))
         self._mirror = stack.enter_context(dedicated(authority.peer, f"relay {stream.name}", limits=RELAY))
         for session in (self._source, self._mirror):
             session.execute(statement("relay", "plan_for_batches"))
-        self._registry = self._source if authority is Store.REGISTRY else self._mirror
+        self._registry = self._mirror
+        if authority is Store.REGISTRY:
+            # The source is in the middle of a COPY when the brake wants to account.
+            self._registry = stack.enter_context(dedicated(authority, f"relay {stream.name} control", limits=RELAY))
         self._reader = Reader(stream, authority, self._source)
         self._applier = Applier(stream, authority.peer, self._mirror)
         self.partitions: list[int] = []
+        self._insist = insist
+        if insist:
+            _wait_for_partitions(self._source, stream)
         self._take_over()
 
     def __enter__(self) -> "Pipe":
@@ -72,6 +89,8 @@ class Pipe:
         """Whether the direction is still the one in force; raises CaptureBroken when notes cannot be relied on."""
         switch.require_pair()
         capture.require_trusted(self.stream, self.authority)
+        # The relay writes a mirror without its guard all the same; but so may others then.
+        capture.distrust_if_damaged(self.stream, self.authority.peer)
         self._reader.ping()
         # Another relay may have gone since, one that held a part of the partitions.
         self._take_over()
@@ -79,10 +98,13 @@ class Pipe:
 
     def _take_over(self) -> None:
         """Work on every partition that nobody else works on."""
-        free = _lock_partitions(self._source, self.stream, [p for p in PARTITIONS if p not in self.partitions])
+        missing = [p for p in PARTITIONS if p not in self.partitions]
+        # Safe without the locks: whoever still has one is refused by the fence from here on.
+        free = missing if self._insist else _lock_partitions(self._source, self.stream, missing)
         if free:
             self._applier.hold(_acquire(self._mirror, self.stream, free))
             self.partitions += free
+            reach("relay fences taken")
 
     def standing_still(self) -> str:
         """Why nothing is to be relayed now; empty when relaying may go on."""
@@ -102,6 +124,8 @@ class Pipe:
                 raise exc from None
 
     def _move(self) -> Moved:
+        if not self._insist and self._wanted():
+            return Moved(wanted=True)
         still = self.standing_still()
         if still:
             return Moved(still=still)
@@ -109,8 +133,10 @@ class Pipe:
         taken = self._reader.take(self.partitions, size)
         if not taken.notes:
             return Moved()
+        reach("relay taken")
         batch = brake.Batch(taken.oldest_note, caught_up=taken.notes < size)
         self._brake = partial(brake.brake, self.stream, self._registry, batch)
+        self._newest = taken.newest_note
         try:
             parked = self._move_batch(taken.keys)
         except Held as exc:
@@ -121,18 +147,25 @@ class Pipe:
         self.partitions = [*self.partitions[1:], self.partitions[0]]
         return Moved(taken.keys, parked)
 
+    def _wanted(self) -> bool:
+        names = {"names": [_name(self.stream, partition) for partition in self.partitions]}
+        row = self._source.execute(statement("relay", "wanted"), names).fetchone()
+        return bool(row and row[0])
+
     def _move_batch(self, keys: int) -> int:
         failed = dict.fromkeys(self._reader.keyless(), parking.NULL_KEY)
         self._apply(1, keys, failed)
         parked = parking.settle(self.stream, self._reader, self._registry, failed)
-        self._reader.done()
+        reach("relay applied")
+        self._reader.done(self._applier.counted)
         return parked
 
     def _apply(self, low: int, high: int, failed: dict[str, str]) -> None:
         """Apply the keys numbered low to high; where that fails, each half, down to the key that cannot be applied."""
         try:
             with self._reader.read(low, high) as blocks:
-                applied = self._applier.apply(blocks, self._brake)
+                reach("relay read")
+                applied = self._applier.apply(blocks, self._brake, self._newest)
             failed.update(dict.fromkeys(applied.duplicates, parking.DUPLICATE_KEY))
         except POISON as exc:
             if low == high:
@@ -143,18 +176,20 @@ class Pipe:
             self._apply(middle + 1, high, failed)
 
 
-def open_pipe(stream: Stream) -> Pipe | None:
+def open_pipe(stream: Stream, *, insist: bool = False) -> Pipe | None:
     """The pipe in the direction in force; None when nothing is mirrored or another relay has every partition.
 
-    Raises AuthorityUnknown, StoreUnreachable, NotInstalled, CaptureBroken.
+    With `insist` other relays are asked to give way, and refused by their fences if they do not. Raises
+    AuthorityUnknown, StoreUnreachable, NotInstalled, CaptureBroken.
     """
     authority = switch.authority(stream).store
     if switch.state(stream, authority.peer).role is not Role.MIRROR:
         return None
     switch.require_pair()
     capture.require_trusted(stream, authority)
+    reach("relay opening")
     with ExitStack() as stack:
-        pipe = Pipe(stream, authority, stack)
+        pipe = Pipe(stream, authority, stack, insist=insist)
         if not pipe.partitions:
             return None
         pipe.keep(stack.pop_all())
@@ -164,16 +199,38 @@ def open_pipe(stream: Stream) -> Pipe | None:
 def _lock_partitions(session: Session, stream: Stream, partitions: Sequence[int]) -> list[int]:
     held = []
     for partition in partitions:
-        row = session.execute(statement("relay", "try_partition"), {"name": f"{stream.name}/{partition}"}).fetchone()
+        row = session.execute(statement("relay", "try_partition"), {"name": _name(stream, partition)}).fetchone()
         if row and row[0]:
             held.append(partition)
     return held
 
 
+def _wait_for_partitions(session: Session, stream: Stream) -> None:
+    until = time.monotonic() + GIVE_WAY_SECONDS
+    try:
+        for partition in PARTITIONS:
+            left = max(int((until - time.monotonic()) * 1000), 1)
+            session.execute("SELECT set_config('lock_timeout', %s, false)", (f"{left}ms",))
+            session.execute(statement("relay", "wait_partition"), {"name": _name(stream, partition)})
+    except errors.LockNotAvailable:
+        log.warning("stream %s: a relay does not give way; it is refused from now on", stream.name)
+    session.execute("RESET lock_timeout")
+
+
+def _name(stream: Stream, partition: int) -> str:
+    """What a partition is called in its lock."""
+    return f"{stream.name}/{partition}"
+
+
 def _acquire(session: Session, stream: Stream, partitions: Sequence[int]) -> dict[int, int]:
     holder = f"{socket.gethostname()}:{os.getpid()}"
     values = {"stream": stream.name, "partitions": list(partitions), "holder": holder}
-    rows = session.execute(statement("relay", "acquire"), values).fetchall()
+    try:
+        rows = session.execute(statement("relay", "acquire"), values).fetchall()
+    except errors.LockNotAvailable as exc:
+        raise Refused(
+            f"stream {stream.name}: a relay stands still in the middle of a batch; the server ends it soon, try again"
+        ) from exc
     if len(rows) != len(partitions):
         raise DualWriteError(f"stream {stream.name}: the mirror lacks fences; run `dualwrite install`")
     return {int(partition): int(epoch) for partition, epoch in rows}

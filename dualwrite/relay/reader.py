@@ -15,11 +15,19 @@ from dualwrite.stream import Stream, split_keyless
 
 @dataclass(frozen=True)
 class Taken:
-    """A batch: its notes, its different keys, the id of its oldest note."""
+    """A batch: its keys as often as they were noted, its different keys, the ids of its oldest and newest note.
+
+    Fewer `notes` than were asked for means that nothing more waited.
+    """
 
     notes: int = 0
     keys: int = 0
     oldest_note: int = 0
+    newest_note: int = 0
+
+
+#: As many rows are deleted faster than a table is truncated.
+FEW = 1000
 
 
 class Reader:
@@ -28,6 +36,7 @@ class Reader:
     def __init__(self, stream: Stream, store: Store, session: Session) -> None:
         self._stream, self._store, self._session = stream, store, session
         self._side = stream.side(store)
+        self._notes, self._keyless = 0, list[str]()
         self._batch = sql.Identifier("pg_temp", f"batch_{stream.name}")
         self._session.execute(
             compose(
@@ -39,19 +48,22 @@ class Reader:
         )
 
     def take(self, partitions: Sequence[int], size: int) -> Taken:
-        """Take up to `size` notes, the oldest of each partition, in the order in which partitions are given."""
-        notes = self._session.execute(
-            compose(
-                "relay",
-                "take",
-                batch=self._batch,
-                key_parts=projection.key_parts(self._stream, "taken.key"),
-                lanes=sql.Literal([self._stream.lane(partition) for partition in partitions]),
-                size=sql.Literal(size),
-            )
-        ).rowcount
-        row = self._session.execute(compose("relay", "keys", batch=self._batch)).fetchone() if notes else None
-        return Taken(notes, int(row[0]), int(row[1])) if row else Taken()
+        """Take notes of `size` keys, the oldest of each partition, in the order in which partitions are given.
+
+        The last note may bring more keys than `size`: a note is taken whole, so that `done` can delete it.
+        """
+        take = compose(
+            "relay",
+            "take",
+            batch=self._batch,
+            key_parts=projection.key_parts(self._stream, "taken.key"),
+            lanes=sql.Literal([self._stream.lane(partition) for partition in partitions]),
+            size=sql.Literal(size),
+        )
+        no_null_key = projection.no_null_key(self._stream, "b")
+        row = self._session.execute(compose("relay", "took", take=take, no_null_key=no_null_key)).fetchone()
+        self._notes, self._keyless = (int(row[0]), list(row[4] or ())) if row else (0, [])
+        return Taken(*map(int, row[:4])) if row else Taken()
 
     @contextmanager
     def read(self, low: int, high: int) -> Iterator[Copy]:
@@ -76,8 +88,7 @@ class Reader:
 
     def keyless(self) -> list[str]:
         """Keys of the batch that have a NULL part."""
-        query = compose("relay", "keyless", batch=self._batch, no_null_key=projection.no_null_key(self._stream, "b"))
-        return [str(row[0]) for row in self._session.execute(query).fetchall()]
+        return self._keyless
 
     def key_at(self, ordinal: int) -> str:
         """The key numbered `ordinal`."""
@@ -115,11 +126,22 @@ class Reader:
         """Show the server that this end is alive."""
         self._session.execute("SELECT 1")
 
-    def done(self) -> None:
-        """Delete the batch's notes and forget it."""
-        self._session.execute(compose("relay", "done", batch=self._batch))
+    def done(self, counted: tuple[int, int] | None) -> None:
+        """Delete the batch's notes and forget it. `counted`: partition and count of what the mirror has applied."""
+        partition, applied = counted or (None, 0)
+        self._session.execute(
+            compose(
+                "relay",
+                "done",
+                batch=self._batch,
+                stream=sql.Literal(self._stream.name),
+                partition=sql.Literal(partition),
+                applied=sql.Literal(applied),
+            )
+        )
         self.forget()
 
     def forget(self) -> None:
         """Drop the batch, leaving its notes where they are."""
-        self._session.execute(compose("relay", "forget_batch", batch=self._batch))
+        name = "forget_few" if self._notes <= FEW else "forget_batch"
+        self._session.execute(compose("relay", name, batch=self._batch))

@@ -10,8 +10,10 @@ import psycopg
 from django.db import Error as DatabaseError
 
 from dualwrite import outbox, switch
-from dualwrite.exceptions import DualWriteError, Held, RelayStalled, Superseded
+from dualwrite.exceptions import DualWriteError, Held, Refused, RelayStalled, Superseded
 from dualwrite.relay.pipe import Moved, Pipe, open_pipe
+from dualwrite.stages import Role, Store
+from dualwrite.stores import require_present
 from dualwrite.stream import Stream
 
 log = logging.getLogger(__name__)
@@ -21,6 +23,7 @@ IDLE_POLL_SECONDS = 0.25
 CHECK_SECONDS = 1.0
 RETRY_SECONDS = (0.5, 5.0)
 STALLED_AFTER_SECONDS = 60.0
+RELAY = switch.Actor("relay", "a switch was left half-done")
 
 
 @dataclass
@@ -60,6 +63,11 @@ class Lane:
             self.try_again_at = time.monotonic() + self.backoff
             self.backoff = min(self.backoff * 2, RETRY_SECONDS[1])
             return Moved()
+        if moved.wanted:
+            log.info("stream %s: giving way to a switch", self.stream.name)
+            self.close()
+            self.try_again_at = time.monotonic() + IDLE_POLL_SECONDS
+            return Moved()
         if moved.still:
             self._say(f"stream {self.stream.name} stands still: {moved.still}")
         else:
@@ -74,6 +82,7 @@ class Lane:
 
     def _move(self) -> Moved:
         if self.pipe is None:
+            self._settle()
             self.pipe = open_pipe(self.stream)
             self.check_at = time.monotonic() + CHECK_SECONDS
         if self.pipe is None:
@@ -82,9 +91,23 @@ class Lane:
             return Moved()
         if time.monotonic() >= self.check_at:
             self.check_at = time.monotonic() + CHECK_SECONDS
+            self._settle()
             if not self.pipe.check():
                 raise Superseded(f"stream {self.stream.name}: the direction has changed")
         return self.pipe.move()
+
+    def _settle(self) -> None:
+        """Bring a switch to its end whose process died; one that lives holds the lock, and is left alone."""
+        if Role.FENCED not in {state.role for state in switch.both(self.stream)}:
+            return
+        try:
+            taken = switch.settle(self.stream, RELAY)
+        except Refused as exc:
+            self._say(str(exc))
+            return
+        if not taken:
+            return  # it was under way, and has ended meanwhile
+        log.warning("stream %s: a switch was left half-done; settled: %s", self.stream.name, ", ".join(map(str, taken)))
 
     def _say(self, sentence: str) -> None:
         if sentence != self.said:
@@ -116,8 +139,8 @@ def run(streams: Sequence[Stream], stop: threading.Event) -> None:
 def drain(stream: Stream, progress: Callable[[int], None] = lambda done: None) -> Moved:
     """Relay until nothing waits; returns what this call moved itself (another relay may have helped).
 
-    Raises StoreUnreachable and the like at once, Held when an operator or the brake stopped the stream, RelayStalled
-    when nothing moves for a minute.
+    Raises StoreUnreachable, NoOldStore and the like at once, Held when an operator or the brake stopped the stream,
+    RelayStalled when nothing moves for a minute.
     """
     lane, keys, parked = Lane(stream, patient=False), 0, 0
     idle = threading.Event()
@@ -142,6 +165,7 @@ def drain(stream: Stream, progress: Callable[[int], None] = lambda done: None) -
 
 
 def _require_progress(lane: Lane, since: float, left: int) -> None:
+    require_present(Store.SCREENER, f"stream {lane.stream.name} has {left} keys noted for it")
     because = lane.pipe.standing_still() if lane.pipe else ""
     if because:
         raise Held(f"stream {lane.stream.name}: {because}")

@@ -8,9 +8,13 @@ CREATE TABLE IF NOT EXISTS dualwrite.store_identity (
     store text NOT NULL CHECK (store IN ('screener', 'registry')),
     identity uuid NOT NULL DEFAULT gen_random_uuid(),
     peer_identity uuid,
+    peer_place jsonb,
     installed_at timestamptz NOT NULL DEFAULT now()
 );
+ALTER TABLE dualwrite.store_identity ADD COLUMN IF NOT EXISTS peer_place jsonb;
 COMMENT ON TABLE dualwrite.store_identity IS 'Which store this is, and which other one it was paired with.';
+COMMENT ON COLUMN dualwrite.store_identity.peer_place IS
+    'Where the other store was when paired: server, its timeline, database and outbox. A copy of it is elsewhere.';
 
 CREATE TABLE IF NOT EXISTS dualwrite.stream_state (
     stream text PRIMARY KEY,
@@ -32,17 +36,21 @@ CREATE TABLE IF NOT EXISTS dualwrite.outbox (
     key text NOT NULL,
     cause "char" NOT NULL DEFAULT 'w',
     noted_at timestamptz NOT NULL DEFAULT clock_timestamp(),
+    others text[],
     PRIMARY KEY (lane, id)
 ) WITH (autovacuum_vacuum_scale_factor = 0, autovacuum_vacuum_threshold = 5000, autovacuum_vacuum_cost_delay = 0,
-        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000);
+        autovacuum_analyze_scale_factor = 0, autovacuum_analyze_threshold = 50000,
+        -- A note of many keys is not worth compressing: it is read once, soon.
+        toast_tuple_target = 8160);
 COMMENT ON TABLE dualwrite.outbox IS 'Keys written here and not yet relayed to the other store.';
 COMMENT ON COLUMN dualwrite.outbox.lane IS 'Stream and partition in one number, so that a note stays small: stream_state.lanes | partition.';
 COMMENT ON COLUMN dualwrite.outbox.cause IS 'w written, b backfill, r redriven.';
+COMMENT ON COLUMN dualwrite.outbox.others IS 'Further keys of the lane, where one statement touched many; NULL for a note of one key.';
 
 CREATE OR REPLACE VIEW dualwrite.waiting AS
-    SELECT s.stream, o.lane & 15 AS partition, o.id, o.key, o.cause, o.noted_at
+    SELECT s.stream, o.lane & 15 AS partition, o.id, unnest(o.key || o.others) AS key, o.cause, o.noted_at
       FROM dualwrite.outbox o JOIN dualwrite.stream_state s ON s.lanes = o.lane & ~15;
-COMMENT ON VIEW dualwrite.waiting IS 'The outbox with the names of its streams.';
+COMMENT ON VIEW dualwrite.waiting IS 'Every key in the outbox, with the name of its stream.';
 
 CREATE TABLE IF NOT EXISTS dualwrite.relay_fence (
     stream text NOT NULL,
@@ -51,9 +59,15 @@ CREATE TABLE IF NOT EXISTS dualwrite.relay_fence (
     holder text,
     applied bigint NOT NULL DEFAULT 0,
     applied_at timestamptz,
+    peer_noted bigint NOT NULL DEFAULT 0,
+    peer_applied bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (stream, partition)
 ) WITH (fillfactor = 50);
+ALTER TABLE dualwrite.relay_fence ADD COLUMN IF NOT EXISTS peer_noted bigint NOT NULL DEFAULT 0;
+ALTER TABLE dualwrite.relay_fence ADD COLUMN IF NOT EXISTS peer_applied bigint NOT NULL DEFAULT 0;
 COMMENT ON TABLE dualwrite.relay_fence IS 'Who may apply to this store as a mirror: only the relay whose epoch stands here.';
+COMMENT ON COLUMN dualwrite.relay_fence.peer_noted IS 'The newest note of the other store''s outbox that was applied here.';
+COMMENT ON COLUMN dualwrite.relay_fence.peer_applied IS 'What `applied` of the same row in the other store is known to have been.';
 
 CREATE TABLE IF NOT EXISTS dualwrite.installation (
     stream text PRIMARY KEY,
@@ -92,7 +106,7 @@ LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp
 DECLARE
     streamed constant text := TG_ARGV[0];
     marker constant text := current_setting('dualwrite.relay', true);
-    held record;
+    held text;
 BEGIN
     -- The relay has locked the state row itself, and names stream and epoch. Anyone can set the marker, so it counts
     -- only from a role that has rights in this schema, only on a mirror, only for this stream and epoch.
@@ -104,8 +118,11 @@ BEGIN
         END IF;
     END IF;
 
-    -- 1. Lock first. A switch takes this lock exclusively, so from here to commit the role cannot change.
-    PERFORM pg_advisory_xact_lock_shared(25719, hashtext(streamed));
+    -- 1. Lock first. A switch takes this lock exclusively, so from here to commit the role cannot change. (It is never
+    --    NULL; as a condition it costs half of what a statement costs, with every write.)
+    IF pg_advisory_xact_lock_shared(25719, hashtext(streamed)) IS NULL THEN
+        RAISE EXCEPTION 'stream %: no lock', streamed;
+    END IF;
     -- 2. Only then read, in a statement of its own: its snapshot is newer than the lock. Under REPEATABLE READ the
     --    snapshot is older, so lock the row: if it changed since, the server raises a serialization error.
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
@@ -114,18 +131,18 @@ BEGIN
         SELECT s.role INTO held FROM dualwrite.stream_state s WHERE s.stream = streamed;
     END IF;
 
-    IF held.role = 'authority' THEN
+    IF held = 'authority' THEN
         RETURN NULL;
-    ELSIF held.role IS NULL THEN
+    ELSIF held IS NULL THEN
         RAISE EXCEPTION 'stream %: it is not known which store takes its writes', streamed
             USING ERRCODE = 'DW002', HINT = 'Run "manage.py dualwrite status" and "dualwrite install".';
-    ELSIF held.role = 'fenced' THEN
+    ELSIF held = 'fenced' THEN
         RAISE EXCEPTION 'stream %: a switch between the stores is under way, no write is taken now', streamed
             USING ERRCODE = 'DW001', HINT = 'Try again in a moment.';
     END IF;
     RAISE EXCEPTION 'stream %: the % store takes its writes, this one (%) does not', streamed,
         CASE TG_ARGV[1] WHEN 'screener' THEN 'registry' ELSE 'screener' END, TG_ARGV[1]
-        USING ERRCODE = 'DW001', DETAIL = format('Role of this store: %s.', held.role);
+        USING ERRCODE = 'DW001', DETAIL = format('Role of this store: %s.', held);
 END $body$;
 
 -- name: grants
@@ -133,7 +150,8 @@ END $body$;
 GRANT USAGE ON SCHEMA dualwrite TO {role};
 GRANT SELECT ON ALL TABLES IN SCHEMA dualwrite TO {role};
 GRANT UPDATE ON dualwrite.stream_state, dualwrite.relay_fence TO {role};
-GRANT UPDATE (peer_identity) ON dualwrite.store_identity TO {role};
+GRANT UPDATE (peer_identity, peer_place) ON dualwrite.store_identity TO {role};
+GRANT SELECT, UPDATE ON SEQUENCE dualwrite.outbox_id_seq TO {role};
 GRANT INSERT, DELETE ON dualwrite.outbox TO {role};
 GRANT INSERT ON dualwrite.audit TO {role};
 
@@ -141,32 +159,71 @@ GRANT INSERT ON dualwrite.audit TO {role};
 -- Which store this is; the identity is drawn once.
 INSERT INTO dualwrite.store_identity (store) VALUES ({store}) ON CONFLICT DO NOTHING;
 
+-- name: note_first
+-- In a capture function: note up to 64 of the keys that a statement touched, each by itself.
+INSERT INTO dualwrite.outbox (lane, key)
+    SELECT {lanes} | (hashtextextended(noted.key, 0) & 15)::int, noted.key
+      FROM (SELECT {key} AS key FROM (SELECT {key_columns} FROM {touched}) AS t LIMIT 64) AS noted
+     WHERE EXISTS (SELECT FROM dualwrite.stream_state s
+                    WHERE s.stream = {stream} AND s.role = 'authority' AND s.capture)
+
 -- name: stream
 -- Rows, functions and triggers of one stream on its table.
+DO $check$
+BEGIN
+    -- A write to a parent or child of the table would not be noted, nor one that moves a row to another partition.
+    IF EXISTS (SELECT FROM pg_inherits i WHERE to_regclass({table_name}) IN (i.inhrelid, i.inhparent))
+       OR NOT EXISTS (SELECT FROM pg_class c WHERE c.oid = {table_name}::regclass AND c.relkind = 'r') THEN
+        RAISE EXCEPTION '% is no plain table: partitions, parents and children of a table cannot be streamed', {table_name}
+            USING ERRCODE = 'feature_not_supported';
+    END IF;
+    -- Made of other columns than those it is matched by, a key could change without being noted.
+    PERFORM {key} FROM (SELECT {key_columns} FROM {table}) AS t LIMIT 0;
+END $check$;
+
 INSERT INTO dualwrite.stream_state (stream, lanes, role) VALUES ({stream}, {lanes}, {role}) ON CONFLICT DO NOTHING;
 INSERT INTO dualwrite.relay_fence (stream, partition)
     SELECT {stream}, p FROM generate_series(0, 15) AS p ON CONFLICT DO NOTHING;
 
+-- A statement of up to 63 rows notes each of its keys by itself. Of a larger one 64 keys have been noted so when that is
+-- seen; then all of its keys are noted, many in each note, as a row of its own for every key costs more than the write. So
+-- some are noted twice, which is harmless, and nothing depends on the order in which a transition table is read.
+
 -- After INSERT: note the new keys.
 CREATE OR REPLACE FUNCTION dualwrite.{insert_function}() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    noted bigint;
 BEGIN
-    INSERT INTO dualwrite.outbox (lane, key)
-    SELECT {lanes} | (hashtextextended(noted.key, 0) & 15)::int, noted.key
-      FROM (SELECT {key} AS key FROM written AS t) AS noted
-     WHERE EXISTS (SELECT FROM dualwrite.stream_state s
-                    WHERE s.stream = {stream} AND s.role = 'authority' AND s.capture);
+    {note_first_written};
+    GET DIAGNOSTICS noted = ROW_COUNT;
+    IF noted = 64 THEN
+        {note_all_written};
+    END IF;
     RETURN NULL;
 END $body$;
 
--- After UPDATE: note old and new keys, each once.
+-- After UPDATE: note the new keys. Old ones that differ are noted row by row, by the next function.
 CREATE OR REPLACE FUNCTION dualwrite.{update_function}() RETURNS trigger
+LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    noted bigint;
+BEGIN
+    {note_first_written};
+    GET DIAGNOSTICS noted = ROW_COUNT;
+    IF noted = 64 THEN
+        {note_all_written};
+    END IF;
+    RETURN NULL;
+END $body$;
+
+-- After UPDATE of a row that changed its key: note the old one.
+CREATE OR REPLACE FUNCTION dualwrite.{rekey_function}() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 BEGIN
     INSERT INTO dualwrite.outbox (lane, key)
     SELECT {lanes} | (hashtextextended(noted.key, 0) & 15)::int, noted.key
-      FROM (SELECT {key} AS key
-              FROM (SELECT {key_columns} FROM written UNION SELECT {key_columns} FROM removed) AS t) AS noted
+      FROM (SELECT {key} AS key FROM (SELECT {old_key_columns}) AS t) AS noted
      WHERE EXISTS (SELECT FROM dualwrite.stream_state s
                     WHERE s.stream = {stream} AND s.role = 'authority' AND s.capture);
     RETURN NULL;
@@ -175,12 +232,14 @@ END $body$;
 -- After DELETE: note the keys that went.
 CREATE OR REPLACE FUNCTION dualwrite.{delete_function}() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    noted bigint;
 BEGIN
-    INSERT INTO dualwrite.outbox (lane, key)
-    SELECT {lanes} | (hashtextextended(noted.key, 0) & 15)::int, noted.key
-      FROM (SELECT {key} AS key FROM removed AS t) AS noted
-     WHERE EXISTS (SELECT FROM dualwrite.stream_state s
-                    WHERE s.stream = {stream} AND s.role = 'authority' AND s.capture);
+    {note_first_removed};
+    GET DIAGNOSTICS noted = ROW_COUNT;
+    IF noted = 64 THEN
+        {note_all_removed};
+    END IF;
     RETURN NULL;
 END $body$;
 
@@ -193,11 +252,10 @@ BEGIN
         RAISE EXCEPTION 'TRUNCATE of %: only under READ COMMITTED, as an older snapshot does not see every row', TG_RELID::regclass
             USING ERRCODE = 'DW004';
     END IF;
-    INSERT INTO dualwrite.outbox (lane, key)
-    SELECT {lanes} | (hashtextextended(noted.key, 0) & 15)::int, noted.key
-      FROM (SELECT {key} AS key FROM {table} AS t) AS noted
-     WHERE EXISTS (SELECT FROM dualwrite.stream_state s
-                    WHERE s.stream = {stream} AND s.role = 'authority' AND s.capture);
+    IF EXISTS (SELECT FROM dualwrite.stream_state s
+                WHERE s.stream = {stream} AND s.role = 'authority' AND s.capture) THEN
+        {note_all_of_table};
+    END IF;
     RETURN NULL;
 END $body$;
 
@@ -210,9 +268,10 @@ CREATE OR REPLACE TRIGGER dualwrite_b_truncate BEFORE TRUNCATE ON {table}
     FOR EACH STATEMENT EXECUTE FUNCTION dualwrite.{truncate_function}();
 CREATE OR REPLACE TRIGGER dualwrite_b_insert AFTER INSERT ON {table} REFERENCING NEW TABLE AS written
     FOR EACH STATEMENT EXECUTE FUNCTION dualwrite.{insert_function}();
-CREATE OR REPLACE TRIGGER dualwrite_b_update AFTER UPDATE ON {table}
-    REFERENCING OLD TABLE AS removed NEW TABLE AS written
+CREATE OR REPLACE TRIGGER dualwrite_b_update AFTER UPDATE ON {table} REFERENCING NEW TABLE AS written
     FOR EACH STATEMENT EXECUTE FUNCTION dualwrite.{update_function}();
+CREATE OR REPLACE TRIGGER dualwrite_b_rekey AFTER UPDATE ON {table}
+    FOR EACH ROW WHEN ({key_columns_differ}) EXECUTE FUNCTION dualwrite.{rekey_function}();
 CREATE OR REPLACE TRIGGER dualwrite_b_delete AFTER DELETE ON {table} REFERENCING OLD TABLE AS removed
     FOR EACH STATEMENT EXECUTE FUNCTION dualwrite.{delete_function}();
 
@@ -220,7 +279,8 @@ CREATE OR REPLACE TRIGGER dualwrite_b_delete AFTER DELETE ON {table} REFERENCING
 ALTER TABLE {table}
     ENABLE ALWAYS TRIGGER dualwrite_a_guard, ENABLE ALWAYS TRIGGER dualwrite_a_guard_truncate,
     ENABLE ALWAYS TRIGGER dualwrite_b_truncate, ENABLE ALWAYS TRIGGER dualwrite_b_insert,
-    ENABLE ALWAYS TRIGGER dualwrite_b_update, ENABLE ALWAYS TRIGGER dualwrite_b_delete;
+    ENABLE ALWAYS TRIGGER dualwrite_b_update, ENABLE ALWAYS TRIGGER dualwrite_b_rekey,
+    ENABLE ALWAYS TRIGGER dualwrite_b_delete;
 
 REVOKE ALL ON ALL FUNCTIONS IN SCHEMA dualwrite FROM PUBLIC;
 
@@ -238,7 +298,9 @@ SELECT md5(string_agg(part, E'\n' ORDER BY part COLLATE "C")) AS fingerprint FRO
     SELECT format('column %s %s %s %s %s', a.attnum, a.attname, a.atttypid::int8, a.atttypmod, (a.attnotnull, a.attgenerated))
       FROM pg_attribute a WHERE a.attrelid = to_regclass({table_name}) AND a.attnum > 0 AND NOT a.attisdropped
     UNION ALL
-    SELECT format('trigger %s %s %s %s %s %s', g.tgname, g.tgtype, g.tgenabled, encode(g.tgargs, 'hex'), g.tgoldtable, g.tgnewtable)
+    -- The condition alone is taken as the server prints it, since that is the same wherever it can be.
+    SELECT format('trigger %s %s %s %s %s %s %s %s', g.tgname, g.tgtype, g.tgenabled, encode(g.tgargs, 'hex'), g.tgoldtable,
+                  g.tgnewtable, g.tgattr, substring(pg_get_triggerdef(g.oid) FROM ' WHEN (.*) EXECUTE '))
       FROM pg_trigger g WHERE g.tgrelid = to_regclass({table_name}) AND g.tgname LIKE 'dualwrite\_%'
     UNION ALL
     SELECT format('function %s %s %s %s %s', p.proname, p.prosecdef, p.provolatile, p.proconfig, md5(p.prosrc))
@@ -249,10 +311,17 @@ SELECT md5(string_agg(part, E'\n' ORDER BY part COLLATE "C")) AS fingerprint FRO
 -- name: problems
 -- What of the installation of one stream is not as it should be; no row means capture can be relied on.
 WITH expected (name) AS (VALUES ('dualwrite_a_guard'), ('dualwrite_a_guard_truncate'), ('dualwrite_b_truncate'),
-                                ('dualwrite_b_insert'), ('dualwrite_b_update'), ('dualwrite_b_delete')),
+                                ('dualwrite_b_insert'), ('dualwrite_b_update'), ('dualwrite_b_rekey'), ('dualwrite_b_delete')),
 found AS (SELECT g.tgname AS name, g.tgenabled FROM pg_trigger g WHERE g.tgrelid = to_regclass({table_name})),
 installed AS (SELECT version, fingerprint FROM dualwrite.installation WHERE stream = {stream})
 SELECT 'table ' || {table_name} || ' does not exist' WHERE to_regclass({table_name}) IS NULL
+UNION ALL
+SELECT 'table ' || {table_name} || ' has a parent or children, and what is written to those goes unnoted'
+ WHERE EXISTS (SELECT FROM pg_inherits i WHERE to_regclass({table_name}) IN (i.inhrelid, i.inhparent))
+UNION ALL
+SELECT format('column %s is computed when it is read, so triggers do not see it', a.attname)
+  FROM pg_attribute a
+ WHERE a.attrelid = to_regclass({table_name}) AND a.attname = ANY ({key_column_names}) AND a.attgenerated = 'v'
 UNION ALL
 SELECT 'trigger ' || e.name || ' is missing' FROM expected e LEFT JOIN found f USING (name) WHERE f.name IS NULL
 UNION ALL
@@ -278,6 +347,11 @@ SELECT format('role %s lacks %s on %s', current_user, p.privilege, {table_name})
 -- Whether the engine's schema is there.
 SELECT to_regclass('dualwrite.stream_state') IS NOT NULL
 
+-- name: of_two_stores
+-- Streams in the middle of their way from the old store to this one.
+SELECT stream, CASE role WHEN 'authority' THEN 'mirrored' ELSE role END FROM dualwrite.stream_state
+ WHERE stream = ANY (%(streams)s) AND (role <> 'authority' OR capture) ORDER BY stream
+
 -- name: uninstall_stream
 -- Take the triggers of one stream off its table.
 DROP TRIGGER IF EXISTS dualwrite_a_guard ON {table};
@@ -285,12 +359,13 @@ DROP TRIGGER IF EXISTS dualwrite_a_guard_truncate ON {table};
 DROP TRIGGER IF EXISTS dualwrite_b_truncate ON {table};
 DROP TRIGGER IF EXISTS dualwrite_b_insert ON {table};
 DROP TRIGGER IF EXISTS dualwrite_b_update ON {table};
+DROP TRIGGER IF EXISTS dualwrite_b_rekey ON {table};
 DROP TRIGGER IF EXISTS dualwrite_b_delete ON {table};
 
 -- name: uninstall_stream_functions
 -- Drop the capture functions of one stream.
-DROP FUNCTION IF EXISTS dualwrite.{insert_function}(), dualwrite.{update_function}(), dualwrite.{delete_function}(),
-    dualwrite.{truncate_function}();
+DROP FUNCTION IF EXISTS dualwrite.{insert_function}(), dualwrite.{update_function}(), dualwrite.{rekey_function}(),
+    dualwrite.{delete_function}(), dualwrite.{truncate_function}();
 
 -- name: uninstall_shared
 -- Nothing is noted or guarded any more, so what stands here proves nothing: a later installation begins a new generation,
@@ -305,5 +380,6 @@ DROP FUNCTION IF EXISTS dualwrite.guard_v1();
 -- name: distrust
 -- Writes may have gone unnoted: what was backfilled and proven counts no longer, nor does a backfill under way. Once
 -- until the next enable, however often the damage is seen.
+-- A mirror is distrusted as well: somebody else may have written it unseen.
 UPDATE dualwrite.stream_state SET backfilled = false, distrusted = true, generation = generation + 1, changed_at = now()
- WHERE stream = {stream} AND role = 'authority' AND capture AND NOT distrusted
+ WHERE stream = {stream} AND (role = 'authority' AND capture OR role = 'mirror') AND NOT distrusted

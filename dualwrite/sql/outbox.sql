@@ -1,11 +1,14 @@
 -- name: pending
--- Keys waiting, counted up to a limit, and the age in seconds of the oldest note of any partition.
-SELECT (SELECT count(*) FROM (SELECT FROM dualwrite.outbox WHERE lane BETWEEN %(lanes)s AND %(lanes)s | 15 LIMIT %(limit)s) AS counted),
+-- Notes waiting, counted up to a limit, the keys they carry, and the age in seconds of the oldest note of any partition.
+SELECT counted.notes, counted.keys,
        (SELECT extract(epoch FROM clock_timestamp() - min(first.noted_at))::float8
           FROM generate_series(%(lanes)s, %(lanes)s | 15) AS l (lane)
          CROSS JOIN LATERAL (SELECT o.noted_at FROM dualwrite.outbox o
                               WHERE o.lane = l.lane
                               ORDER BY o.id LIMIT 1) AS first)
+  FROM (SELECT count(*) AS notes, coalesce(sum(1 + coalesce(cardinality(first.others), 0)), 0) AS keys
+          FROM (SELECT o.others FROM dualwrite.outbox o
+                 WHERE o.lane BETWEEN %(lanes)s AND %(lanes)s | 15 LIMIT %(limit)s) AS first) AS counted
 
 -- name: estimate
 -- How many rows the whole outbox holds by the server's statistics.
@@ -13,22 +16,32 @@ SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'dualwrite.outbo
 
 -- name: pending_of
 -- Which of these keys are waiting.
-SELECT DISTINCT key FROM dualwrite.outbox
- WHERE lane = ANY (SELECT %(lanes)s | (hashtextextended(k, 0) & 15)::int FROM unnest(%(keys)s::text[]) AS k)
-   AND key = ANY (%(keys)s::text[])
+SELECT DISTINCT waiting.key
+  FROM (SELECT unnest(o.key || o.others) AS key FROM dualwrite.outbox o
+         WHERE o.lane = ANY (SELECT %(lanes)s | (hashtextextended(k, 0) & 15)::int FROM unnest(%(keys)s::text[]) AS k)) AS waiting
+ WHERE waiting.key = ANY (%(keys)s::text[])
 
 -- name: note
 -- Note keys that somebody named.
 INSERT INTO dualwrite.outbox (lane, key, cause)
 SELECT %(lanes)s | (hashtextextended(k, 0) & 15)::int, k, %(cause)s FROM unnest(%(keys)s::text[]) AS k
 
--- name: note_blocks
--- Note the keys of a range of the table's blocks. A row that moves out of the range meanwhile is written, so captured;
+-- name: pack
+-- Note many keys: those of one lane among each 512 together, so about 32 in a note.
+INSERT INTO dualwrite.outbox (lane, key, others, cause)
+    SELECT {lanes} | (packed.place & 15)::int, packed.keys[1], nullif(packed.keys[2:], '{{}}'), {cause}
+      FROM (SELECT (k.chunk << 4) | (hashtextextended(k.key, 0) & 15) AS place, array_agg(k.key) AS keys
+              FROM (SELECT noted.key, row_number() OVER () / 512 AS chunk FROM ({keys}) AS noted) AS k
+             GROUP BY 1) AS packed
+
+-- name: counted
+-- Note them, and say how many keys it were.
+WITH noted AS ({pack} RETURNING 1 + coalesce(cardinality(others), 0) AS keys) SELECT coalesce(sum(keys), 0) FROM noted
+
+-- name: keys_of_blocks
+-- The keys in a range of the table's blocks. A row that moves out of the range meanwhile is written, so captured;
 -- rewriting the whole table moves rows without writing them, see `file`.
-INSERT INTO dualwrite.outbox (lane, key, cause)
-SELECT {lanes} | (hashtextextended(noted.key, 0) & 15)::int, noted.key, 'b'
-  FROM (SELECT {key} AS key FROM {table} AS t
-         WHERE t.ctid >= {low}::tid AND t.ctid < {high}::tid AND {is_record}) AS noted
+SELECT {key} AS key FROM {table} AS t WHERE t.ctid >= {low}::tid AND t.ctid < {high}::tid AND {is_record}
 
 -- name: hold_still
 -- Nobody rewrites the table until the transaction ends.
@@ -59,10 +72,8 @@ COPY (SELECT {key} FROM {table} AS t WHERE {is_record}) TO STDOUT
 -- Take them over.
 COPY foreign_keys (key) FROM STDIN
 
--- name: note_foreign
--- Note those of the other store's keys that have no record here. A key that gets or loses its record meanwhile is
--- written, so captured.
-INSERT INTO dualwrite.outbox (lane, key, cause)
-SELECT {lanes} | (hashtextextended(r.key, 0) & 15)::int, r.key, 'b'
-  FROM (SELECT f.key, {key_parts} FROM foreign_keys f) AS r
+-- name: only_foreign
+-- Those of the other store's keys that have no record here. A key that gets or loses its record meanwhile is written, so
+-- captured.
+SELECT r.key FROM (SELECT f.key, {key_parts} FROM foreign_keys f) AS r
  WHERE NOT EXISTS (SELECT FROM {table} AS t WHERE {match} AND {is_record})

@@ -4,27 +4,37 @@
 SELECT set_config('random_page_cost', '0.1', false), set_config('jit', 'off', false)
 
 -- name: batch_table
--- On the authority: the notes of one batch, with their keys taken apart. Lives as long as the connection.
+-- On the authority: the keys of one batch of notes, taken apart. Lives as long as the connection.
 CREATE TEMP TABLE {batch} (id bigint NOT NULL, lane integer NOT NULL, key text NOT NULL, ordinal bigint NOT NULL, {key_definitions})
 
 -- name: take
--- Fill the batch: the oldest notes of each lane, in the order in which the lanes are given. Equal keys get the same
--- ordinal, counted from 1.
+-- Fill the batch: the oldest notes of each lane, in the order in which the lanes are given, until they carry `size` keys
+-- or there are no more. A note is taken whole, with more keys than that at most by those of the last one. Equal keys get
+-- the same ordinal, counted from 1.
 INSERT INTO {batch}
 SELECT taken.id, taken.lane, taken.key, dense_rank() OVER (ORDER BY taken.key), {key_parts}
-  FROM (SELECT o.id, o.lane, o.key
-          FROM unnest({lanes}::integer[]) WITH ORDINALITY AS l (lane, turn)
-         CROSS JOIN LATERAL (SELECT n.id, n.lane, n.key FROM dualwrite.outbox n
-                              WHERE n.lane = l.lane ORDER BY n.id LIMIT {size}) AS o
-         LIMIT {size}) AS taken
+  FROM (SELECT whole.id, whole.lane, unnest(whole.key || whole.others) AS key
+          FROM (SELECT o.id, o.lane, o.key, o.others, generate_series(0, coalesce(cardinality(o.others), 0)) AS position
+                  FROM unnest({lanes}::integer[]) WITH ORDINALITY AS l (lane, turn)
+                 CROSS JOIN LATERAL (SELECT n.id, n.lane, n.key, n.others FROM dualwrite.outbox n
+                                      WHERE n.lane = l.lane ORDER BY n.id LIMIT {size}) AS o
+                 LIMIT {size}) AS whole
+         WHERE whole.position = 0) AS taken
 
--- name: keys
--- How many different keys the batch has, and its oldest note.
-SELECT coalesce(max(ordinal), 0), min(id) FROM {batch}
+-- name: took
+-- Take, and say what was taken: notes, different keys, the oldest and the newest note, keys with a NULL part, by which
+-- no row of the mirror can be found.
+WITH took AS ({take} RETURNING *)
+SELECT count(*), coalesce(max(b.ordinal), 0), coalesce(min(b.id), 0), coalesce(max(b.id), 0),
+       array_agg(DISTINCT b.key) FILTER (WHERE NOT ({no_null_key})) FROM took AS b
 
 -- name: forget_batch
 -- Empty it for the next one.
 TRUNCATE {batch}
+
+-- name: forget_few
+-- The same for a small batch: TRUNCATE makes a new file and writes the catalogue, which is flushed to disk.
+DELETE FROM {batch}
 
 -- name: read
 -- The current records of the batch's keys from ordinal to ordinal, or their absence. A statement of its own after
@@ -33,10 +43,6 @@ COPY (SELECT r.key, {key_names}, t.ctid IS NOT NULL, {record}
         FROM (SELECT DISTINCT b.key, {batch_key_names} FROM {batch} b
                WHERE b.ordinal BETWEEN {low} AND {high} AND {no_null_key}) AS r
         LEFT JOIN {table} AS t ON {match} AND {is_record}) TO STDOUT
-
--- name: keyless
--- Keys with a NULL part: no row of the mirror can be found by them.
-SELECT DISTINCT b.key FROM {batch} b WHERE NOT ({no_null_key})
 
 -- name: rows_of
 -- The authority's rows of some keys, for people: every value as text, as some numbers fit into no JSON reader.
@@ -54,8 +60,12 @@ SELECT found.key, jsonb_agg((SELECT jsonb_object_agg(v.key, left(v.value, 1000))
 -- name: done
 -- Delete exactly the notes of this batch: a newer note of the same key has another id and stays. OFFSET 0 has each note
 -- looked up by its primary key; a plain join reads the whole outbox instead, whose statistics are always out of date.
+-- In the same statement, what the mirror has applied is remembered: should it know less some day, it has gone back in time.
+WITH remembered AS (
+    UPDATE dualwrite.relay_fence SET peer_applied = greatest(peer_applied, {applied})
+     WHERE stream = {stream} AND partition = {partition})
 DELETE FROM dualwrite.outbox WHERE ctid = ANY (ARRAY(
-    SELECT note.ctid FROM {batch} b
+    SELECT note.ctid FROM (SELECT DISTINCT lane, id FROM {batch}) AS b
      CROSS JOIN LATERAL (SELECT o.ctid FROM dualwrite.outbox o
                           WHERE o.lane = b.lane AND o.id = b.id OFFSET 0) AS note))
 
@@ -111,13 +121,27 @@ MERGE INTO {table} AS t USING {staged} AS r ON {match}
  WHEN NOT MATCHED AND r.present THEN INSERT ({columns}) VALUES ({values})
 
 -- name: applied
--- Count what was applied, once a batch.
-UPDATE dualwrite.relay_fence SET applied = applied + %(keys)s, applied_at = clock_timestamp()
+-- Count what was applied, once a batch, and remember the newest note of the batch: should the authority not know that
+-- number some day, it has gone back in time.
+UPDATE dualwrite.relay_fence SET applied = applied + %(keys)s, applied_at = clock_timestamp(),
+       peer_noted = greatest(peer_noted, %(noted)s)
  WHERE stream = %(stream)s AND partition = %(partition)s
+RETURNING applied
 
 -- name: try_partition
 -- Keep other relays off this partition as long as this connection lives. For order, not for safety.
 SELECT pg_try_advisory_lock(25720, hashtext(%(name)s))
+
+-- name: wait_partition
+-- The same, waiting for the one that has it to give way.
+SELECT pg_advisory_lock(25720, hashtext(%(name)s))
+
+-- name: wanted
+-- Whether somebody waits for one of these partitions: a switch, which relays the last notes itself.
+SELECT EXISTS (SELECT FROM pg_locks l
+                WHERE l.locktype = 'advisory' AND NOT l.granted AND l.classid = 25720
+                  AND l.objid::bigint = ANY (SELECT hashtext(n)::bigint & 4294967295 FROM unnest(%(names)s::text[]) AS n)
+                  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database()))
 
 -- name: control
 -- What operators, or the brake, say about relaying.

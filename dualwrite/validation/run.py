@@ -7,10 +7,12 @@ from itertools import islice
 from django.utils import timezone
 
 from dualwrite import runs, switch
-from dualwrite.exceptions import UnknownName
+from dualwrite.exceptions import Refused, UnknownName
 from dualwrite.models import ValidationRun, ValidationStatus
-from dualwrite.stages import Store
+from dualwrite.stages import Role, Store
+from dualwrite.stores import require_present
 from dualwrite.stream import Stream
+from dualwrite.switch import State
 from dualwrite.validation import compare
 from dualwrite.validation.recheck import Kind, Verdict, recheck
 
@@ -25,26 +27,35 @@ def validate(
 ) -> ValidationRun:
     """Compare both stores of the stream and return the stored run; it has passed only when nothing was found.
 
-    Raises UnknownName for a level, AlreadyRunning, and whatever kept it from being completed (stored as `error`).
+    Raises UnknownName for a level, AlreadyRunning, Refused where there is no old store or it follows no more, and
+    whatever kept it from being completed (stored as `error`).
     """
     if level not in LEVELS:
         raise UnknownName("level", level, LEVELS)
+    require_present(Store.SCREENER, f"stream {stream.name} has nothing to be compared with")
     with runs.only_run("validation", stream):
         _mark_dead(stream)
         switch.require_pair()
         authority = switch.authority(stream)
+        _require_mirror(stream, authority)
         run = ValidationRun.objects.create(
             stream=stream.name, level=level, authority=authority.store.value, generation=authority.generation
         )
         try:
-            _compare(run, stream, authority.store, progress)
+            _compare(run, stream, authority, progress)
         except BaseException as exc:
             _close(run, ValidationStatus.ERROR, error=str(exc) or type(exc).__name__)
             raise
     return run
 
 
-def _compare(run: ValidationRun, stream: Stream, authority: Store, progress: Callable[[str], None]) -> None:
+def _require_mirror(stream: Stream, authority: State) -> None:
+    if authority.store is Store.REGISTRY and switch.state(stream, Store.SCREENER).role is Role.DETACHED:
+        raise Refused(f"stream {stream.name} is complete: the old store follows no more, nothing is to be compared")
+
+
+def _compare(run: ValidationRun, stream: Stream, begun: State, progress: Callable[[str], None]) -> None:
+    authority = begun.store
     progress(f"{stream.name}: comparing digests")
     found = compare.digests(stream)
     run.authority_rows, run.mirror_rows = found[authority].rows, found[authority.peer].rows
@@ -60,6 +71,12 @@ def _compare(run: ValidationRun, stream: Stream, authority: Store, progress: Cal
             run.differences.append(_row(verdict))
     run.missing_in_mirror, run.extra_in_mirror = tally[Kind.MISSING], tally[Kind.EXTRA]
     run.field_mismatch, run.unsettled = tally[Kind.MISMATCH], tally[Kind.UNSETTLED]
+    now = switch.authority(stream)
+    if (now.store, now.epoch, now.generation) != (begun.store, begun.epoch, begun.generation):
+        # What was looked for in one store's outbox waited in the other's: neither a difference nor a pass.
+        run.differences = []
+        _close(run, ValidationStatus.ERROR, "the stream was switched, disabled or enabled meanwhile; validate again")
+        return
     _close(run, *_status(run, tally, cut_short=len(keys) > MOST_CANDIDATES))
 
 

@@ -13,6 +13,7 @@ from dualwrite.sql import statement
 from dualwrite.stages import Role, Store
 from dualwrite.stores import Session, dedicated
 from dualwrite.stream import Stream
+from dualwrite.switch import locks
 from tests.conftest import TESTER
 from tests.support import add, at_work, enabled, fill, mirrored, noted, one, tampered, until_it_waits
 
@@ -34,7 +35,7 @@ def test_a_table_rewritten_between_two_steps_is_noted_from_its_start_again(
         seen.append(done)
 
     outbox.note_all(memberships, Store.SCREENER, generation, rewrite_once)
-    assert one(screener, "SELECT count(DISTINCT key) FROM dualwrite.outbox") == 2500
+    assert one(screener, "SELECT count(DISTINCT key) FROM dualwrite.waiting") == 2500
 
 
 def test_nobody_rewrites_the_table_while_a_step_reads_it(
@@ -90,7 +91,7 @@ def test_a_backfills_step_is_waited_for_with_patience(
     screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Only the lock that keeps writers waiting is asked for in short tries."""
-    monkeypatch.setattr(switch, "LOCK_TRY", "1ms")
+    monkeypatch.setattr(locks, "TRY", "1ms")
     first, _ = switch.begin_capture(memberships, Store.SCREENER, TESTER)
     step = {"stream": memberships.name, "generation": first}
     with dedicated(Store.SCREENER, "backfill") as backfill:
@@ -105,7 +106,7 @@ def test_a_backfills_step_is_waited_for_with_patience(
 def test_a_backfills_step_that_does_not_end_is_answered_in_a_sentence(
     stores: None, memberships: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(switch, "ROW_LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(locks, "ROW_LOCK_TIMEOUT", "50ms")
     first, _ = switch.begin_capture(memberships, Store.SCREENER, TESTER)
     step = {"stream": memberships.name, "generation": first}
     with dedicated(Store.SCREENER, "backfill") as backfill, backfill.transaction():

@@ -140,7 +140,7 @@ def test_a_backfill_in_several_steps_notes_every_row_once(
     assert (
         outbox.note_all(memberships, Store.SCREENER, generation, lambda done, total: seen.append((done, total))) == 5000
     )
-    assert one(screener, "SELECT count(DISTINCT key) FROM dualwrite.outbox") == 5000
+    assert one(screener, "SELECT count(DISTINCT key) FROM dualwrite.waiting") == 5000
     assert len(seen) > 3
     assert seen[-1][0] == seen[-1][1]
 

@@ -10,6 +10,7 @@ from dualwrite.exceptions import AuthorityUnknown, ConcurrentChange, NotAuthorit
 from dualwrite.stages import Role, Store
 from dualwrite.stores import Session, dedicated
 from dualwrite.stream import Stream
+from dualwrite.switch import locks
 from registry.models import IndexMembership
 from registry.screener.models import ScreenerIndexMembership
 from tests.conftest import TESTER
@@ -102,7 +103,7 @@ def test_a_write_that_waited_for_a_switch_sees_the_new_role(screener: Session, m
 def test_capture_waits_for_open_writers_and_names_one_that_does_not_end(
     screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(switch, "LOCK_DEADLINE_SECONDS", 0.1)
+    monkeypatch.setattr(locks, "DEADLINE_SECONDS", 0.1)
     with screener.transaction():
         add(screener, "A")
         with pytest.raises(Refused, match=r"a writer does not finish \(process \d+, role .*'dualwrite test'"):

@@ -5,7 +5,7 @@ import pytest
 
 from dualwrite import capture
 from dualwrite.control.uninstall import uninstall
-from dualwrite.exceptions import CaptureBroken, NotInstalled, Refused
+from dualwrite.exceptions import CaptureBroken, NotInstalled, Refused, UsageError
 from dualwrite.stages import Store
 from dualwrite.stores import Session, dedicated
 from dualwrite.stream import Stream
@@ -80,7 +80,7 @@ def test_uninstalling_needs_a_reason_and_a_stream_that_does_not_rely_on_it(
     screener: Session, memberships: Stream
 ) -> None:
     enabled(memberships)
-    with pytest.raises(Refused, match="needs a reason"):
+    with pytest.raises(UsageError, match="needs a reason"):
         uninstall(Store.SCREENER, Actor("test"))
     with pytest.raises(Refused, match="streams index_memberships rely on the screener"):
         uninstall(Store.SCREENER, TESTER)

@@ -79,7 +79,8 @@ def test_a_key_longer_than_the_old_index_allows_is_parked_and_the_rest_flows(
         symbol = text_of(9_000, string.ascii_uppercase + string.digits)
         assert_parked(screener, registry, memberships, symbol, "1", "index row")
     finally:
-        screener.execute("DELETE FROM index_memberships")
+        # A row that is only deleted would be indexed as long as somebody's snapshot, a vacuum's too, may see it.
+        screener.execute("TRUNCATE index_memberships")
         screener.execute(
             "CREATE INDEX index_memberships_exchange_symbol_index ON index_memberships (exchange, symbol, index_name)"
         )

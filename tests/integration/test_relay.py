@@ -279,7 +279,7 @@ def test_truncate_of_the_old_table_is_braked_as_a_mass_delete(
     fill(screener, 600)
     worker.drain(memberships)
     screener.execute("TRUNCATE index_memberships")
-    assert one(screener, "SELECT count(*) FROM dualwrite.outbox") == 600
+    assert one(screener, "SELECT count(*) FROM dualwrite.waiting") == 600
     with pytest.raises(Held, match="would delete more than 60 rows of the mirror"):
         worker.drain(memberships)
     assert len(mirrored(registry)) == 600

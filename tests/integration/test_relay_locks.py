@@ -85,8 +85,8 @@ def test_following_and_relaying_take_their_locks_in_the_same_order(
     execute, locks = pipe._mirror.execute, (statement("relay", "mirror_state"), statement("relay", "fences"))
     arrived, go_on = threading.Event(), threading.Event()
 
-    def stop_after_a_lock(query: Any, *values: Any) -> Any:
-        found = execute(query, *values)
+    def stop_after_a_lock(query: Any, *values: Any, **options: Any) -> Any:
+        found = execute(query, *values, **options)
         if query in locks and not arrived.is_set():
             arrived.set()
             go_on.wait(20)

@@ -21,7 +21,7 @@ OFF = "ALTER TABLE index_memberships DISABLE TRIGGER ALL"
 ON = "ALTER TABLE index_memberships ENABLE TRIGGER ALL"
 ON_AS_INSTALLED = "ALTER TABLE index_memberships " + ", ".join(
     f"ENABLE ALWAYS TRIGGER dualwrite_{name}"
-    for name in ("a_guard", "a_guard_truncate", "b_truncate", "b_insert", "b_update", "b_delete")
+    for name in ("a_guard", "a_guard_truncate", "b_truncate", "b_insert", "b_update", "b_rekey", "b_delete")
 )
 
 

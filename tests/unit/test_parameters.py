@@ -3,7 +3,17 @@
 import pytest
 
 from dualwrite.exceptions import InvalidParameter
-from dualwrite.parameters import BATCH_SIZE, BRAKE_DELETE_PERCENT, DUAL_WRITE_ENABLED
+from dualwrite.parameters import (
+    ALL,
+    BATCH_SIZE,
+    BRAKE_DELETE_PERCENT,
+    CANARY_TIMEOUT_SECONDS,
+    DUAL_WRITE_ENABLED,
+    MAX_LAG_SECONDS,
+    SOAK_SECONDS,
+    VALIDATION_MAX_AGE_SECONDS,
+    Parameter,
+)
 from dualwrite.relay.brake import allowed
 
 
@@ -37,3 +47,23 @@ def test_the_brake_allows_a_share_of_the_mirror_but_never_less_than_a_few(
 ) -> None:
     monkeypatch.setenv(BRAKE_DELETE_PERCENT.variable, str(percent))
     assert allowed(rows) == deletes
+
+
+@pytest.mark.parametrize(
+    ("parameter", "default", "wrong"),
+    [
+        (CANARY_TIMEOUT_SECONDS, 10, "0"),
+        (VALIDATION_MAX_AGE_SECONDS, 3600, "0"),
+        (MAX_LAG_SECONDS, 5, "0"),
+        (SOAK_SECONDS, 5, "-1"),
+    ],
+)
+def test_limits_of_the_gates_have_defaults_and_bounds(
+    monkeypatch: pytest.MonkeyPatch, parameter: Parameter[float], default: float, wrong: str
+) -> None:
+    monkeypatch.delenv(parameter.variable, raising=False)
+    assert parameter in ALL
+    assert parameter.value() == default
+    monkeypatch.setenv(parameter.variable, wrong)
+    with pytest.raises(InvalidParameter, match=f"{parameter.variable}='{wrong}'; valid: a number from"):
+        parameter.value()

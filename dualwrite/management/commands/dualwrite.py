@@ -4,7 +4,7 @@ from argparse import ArgumentParser
 from typing import Any
 
 from dualwrite.management.base import OperatorCommand
-from dualwrite.management.verbs import VERBS
+from dualwrite.management.verbs import VERBS, require_taken
 
 
 class Command(OperatorCommand):
@@ -21,13 +21,17 @@ class Command(OperatorCommand):
         which.add_argument("--all", action="store_true", help="every stream")
         parser.add_argument("--store", help="screener or registry")
         parser.add_argument("--role", help="the engine's database role, for install and sql")
+        parser.add_argument("--to", metavar="STAGE", help="the stage to go to, for advance and rollback")
         parser.add_argument("--key", help="one key, as a JSON array")
         parser.add_argument("--reason", default="", help="why; kept in the audit")
+        parser.add_argument("--seconds", type=float, help="how long to rehearse, 20 unless said")
+        parser.add_argument("--rate", type=float, help="writes a second of a rehearsal, 200 unless said")
         parser.add_argument("--dry-run", action="store_true", help="say what would be done")
         parser.add_argument("--force", action="store_true", help="do it although a gate is closed; needs --reason")
 
     def run(self, options: dict[str, Any]) -> int:
         """Run the verb and show its answer."""
+        require_taken(options["verb"], options)
         answer = VERBS[options["verb"]](options)
         self.answer(options, answer.data, answer.text)
         return answer.code

@@ -3,7 +3,7 @@
 from argparse import ArgumentParser
 from typing import Any
 
-from dualwrite.management.base import OperatorCommand, chosen_streams
+from dualwrite.management.base import OperatorCommand, mirrored_streams
 from dualwrite.management.progress import Steps
 from dualwrite.management.render import table
 from dualwrite.models import ValidationRun, ValidationStatus
@@ -24,8 +24,10 @@ class Command(OperatorCommand):
     def run(self, options: dict[str, Any]) -> int:
         """Validate stream by stream."""
         with Steps() as steps:
-            runs = [validate(stream, options["level"], steps.begin) for stream in chosen_streams(options)]
-        self.answer(options, {"runs": [as_data(run) for run in runs]}, as_text(runs))
+            streams, left = mirrored_streams(options)
+            runs = [validate(stream, options["level"], steps.begin) for stream in streams]
+        text = "\n".join([as_text(runs), *(f"{name}: {why}" for name, why in left.items())])
+        self.answer(options, {"runs": [as_data(run) for run in runs], "passed_over": left}, text)
         if any(run.status == ValidationStatus.ERROR for run in runs):
             return 3
         return 0 if all(run.status == ValidationStatus.PASSED for run in runs) else 1

@@ -8,8 +8,9 @@ from dualwrite.monitoring.checks.relay import RelayCheck
 from dualwrite.monitoring.checks.store import StoreCheck
 from dualwrite.monitoring.health import Check
 from dualwrite.stages import Store
+from dualwrite.stores import present
 
-ALL: tuple[Check, ...] = (
+STORES = (
     StoreCheck(
         name="database",
         store=Store.REGISTRY,
@@ -20,6 +21,9 @@ ALL: tuple[Check, ...] = (
         store=Store.SCREENER,
         mend="start the screener's database, or correct SCREENER_DATABASE_URL",
     ),
+)
+ALL: tuple[Check, ...] = (
+    *(check for check in STORES if check.store in present()),
     RedisCheck(),
     RelayCheck(),
     DualWriteCheck(),

@@ -1,16 +1,27 @@
-"""Whether each stream's writes are captured, in a known store, and nothing waits for an operator."""
+"""Whether each stream's writes are captured, in a known store, and nothing waits for an operator.
 
+Looking mends: what a process that died left half-done is brought to its end first. Whoever is at work is left alone.
+"""
+
+import logging
 from dataclasses import dataclass
 from typing import Any
 
 from dualwrite import capture, switch
-from dualwrite.control.status import half_done, mirror_gates
+from dualwrite.control.half_done import unfinished
+from dualwrite.control.status import mirror_gates
+from dualwrite.control.transition import settle_and_repair
+from dualwrite.exceptions import Refused
 from dualwrite.models import StreamControl
 from dualwrite.monitoring.exceptions import Down, OutOfService
 from dualwrite.monitoring.health import Check
 from dualwrite.stages import Stage, Store
-from dualwrite.stores import reaching
+from dualwrite.stores import first_stage, present, reaching
 from dualwrite.stream import Stream, all_streams
+
+log = logging.getLogger(__name__)
+
+HEALTH = switch.Actor("health check", "a transition was left half-done")
 
 
 @dataclass(frozen=True)
@@ -50,19 +61,43 @@ class DualWriteCheck(Check):
 
 
 def standing(stream: Stream) -> Standing:
-    """How the stream stands now."""
+    """How the stream stands now, after what was left half-done has been ended."""
+    busy = _settle(stream)
     authority = switch.authority(stream)
     with reaching(Store.REGISTRY):
         control = StreamControl.objects.filter(stream=stream.name).first()
+    control = control or StreamControl(stream=stream.name, stage=first_stage().value)
+    stage = Stage(control.stage)
     return Standing(
         stream=stream.name,
         authority=authority.store.value,
-        stage=control.stage if control else Stage.OFF.value,
-        problems=tuple(f"{store}: {why}" for store in Store for why in capture.problems(stream, store)),
-        paused=bool(control and control.paused),
-        held_because=control.held_because if control else "",
-        unfinished=tuple(filter(None, (half_done(stream, control, authority), *_no_mirror(stream, authority)))),
+        stage=stage.value,
+        problems=tuple(f"{store}: {why}" for store in _stores(stage) for why in capture.problems(stream, store)),
+        paused=control.paused,
+        held_because=control.held_because,
+        unfinished=() if busy else (*_left(stream, control, authority), *_no_mirror(stream, authority)),
     )
+
+
+def _settle(stream: Stream) -> bool:
+    """End what was left half-done; returns whether somebody is at work, which is no fault and looked at next time."""
+    try:
+        if settle_and_repair(stream, HEALTH):
+            log.warning("stream %s: a transition was left half-done and has been ended", stream.name)
+    except Refused as exc:
+        log.info("stream %s: %s", stream.name, exc)
+        return True
+    return False
+
+
+def _stores(stage: Stage) -> list[Store]:
+    """Those that are part of a stream at this stage; the others may be switched off."""
+    return [stage.authority] if stage.ends_the_way_back else list(present())
+
+
+def _left(stream: Stream, control: StreamControl, authority: switch.State) -> list[str]:
+    found = unfinished(stream, control, authority)
+    return [] if found is None or found.under_way else [found.sentence]
 
 
 def _no_mirror(stream: Stream, authority: switch.State) -> list[str]:

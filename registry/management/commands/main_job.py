@@ -12,6 +12,9 @@ from dualwrite.management.render import table
 from registry import mainjob
 from registry.exceptions import RegistryError
 
+NOTHING = (
+    "There is no old store, so there is nothing to move; `manage.py import_constituents` imports into the registry."
+)
 NEXT = """Try next:
   ./run manage dualwrite status
   ./run manage run_validation --level strict
@@ -37,6 +40,8 @@ class Command(OperatorCommand):
 
 
 def _text(job: mainjob.MainJob) -> str:
+    if not job.moves:
+        return NOTHING
     imports = table(
         ["file", "read", "accepted", "unchanged", "rejected", "rejected rows in"],
         [

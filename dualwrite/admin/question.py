@@ -1,0 +1,216 @@
+"""What a verb would do, what it ends or risks, and what is in its way: asked by a dry run, before it is confirmed.
+
+Nothing is changed here.
+"""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from dualwrite.admin.standing import Standing
+from dualwrite.admin.verbs import Verb, unavailable
+from dualwrite.control.advance import advance, rollback
+from dualwrite.control.disable import disable
+from dualwrite.control.enable import enable
+from dualwrite.control.plan import NO_WAY_BACK
+from dualwrite.control.preview import Preview
+from dualwrite.control.step import Moved, closed, planned
+from dualwrite.exceptions import DualWriteError, Refused, WrongStore
+from dualwrite.parameters import SWITCH_TIMEOUT_SECONDS
+from dualwrite.relay import brake
+from dualwrite.stages import Stage, Store
+from dualwrite.stream import Stream
+from dualwrite.switch import Actor
+
+PAIRED_ANEW = (
+    "Forced, it takes both databases as they are now, whichever they are, and ends the mirroring of every stream "
+    "first. Read docs/runbooks/store-went-back.md before."
+)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is confirmed.
+
+    `plan`: sentences in order; `risks`: the gravest first; `gates`: findings as data; `blocked`: why it would be
+    refused, apart from the gates; `refused`: whether it would be; `forcible`: force would get past all of it; `to`:
+    the stage it leads to; `choices`: the stages it may lead to instead.
+    """
+
+    plan: list[str] = field(default_factory=list)
+    risks: list[str] = field(default_factory=list)
+    gates: list[dict[str, Any]] = field(default_factory=list)
+    blocked: list[str] = field(default_factory=list)
+    refused: bool = False
+    forcible: bool = False
+    to: Stage | None = None
+    choices: tuple[Stage, ...] = ()
+
+
+@dataclass(frozen=True)
+class Case:
+    """The stream asked about, how it stands, who asks, and the stage to go to where one was named."""
+
+    stream: Stream
+    standing: Standing
+    actor: Actor
+    to: Stage | None = None
+
+
+def ask(verb: Verb, case: Case) -> Question:
+    """What the verb would do now; a refusal, or a store that is away, is part of the answer."""
+    if why := unavailable(verb, case.standing):
+        return refusal(why)
+    try:
+        return _QUESTIONS[verb](case)
+    except DualWriteError as exc:
+        return refusal(str(exc))
+
+
+def refusal(why: str) -> Question:
+    """A question that nobody can answer with yes."""
+    return Question(blocked=[f"{why[0].upper()}{why[1:]}."], refused=True)
+
+
+def _advance(case: Case) -> Question:
+    if case.standing.stage is Stage.OFF:
+        return _enable(case)
+    return _moving(case, advance(case.stream, case.actor, to=case.to, dry_run=True))
+
+
+def _rollback(case: Case) -> Question:
+    return _moving(case, rollback(case.stream, case.actor, to=case.to, dry_run=True))
+
+
+def _moving(case: Case, moved: Moved) -> Question:
+    before, after = Stage(moved.before), Stage(moved.after)
+    others = [why for why in moved.blocked if why not in closed(moved.gates, force=False)]
+    back = case.standing.stage.steps_back_to(Stage.DUALWRITE)
+    return Question(
+        plan=moved.plan,
+        risks=_risks(case.stream, before, after),
+        gates=[asdict(gate) for gate in moved.gates],
+        blocked=others,
+        refused=bool(moved.blocked),
+        forcible=bool(moved.blocked) and not others and not closed(moved.gates, force=True),
+        to=after,
+        choices=back if after in back else (),
+    )
+
+
+def _risks(stream: Stream, before: Stage, after: Stage) -> list[str]:
+    if after.ends_the_way_back:
+        return [
+            NO_WAY_BACK,
+            f"Whoever still writes {stream.name} to the {after.authority.peer} store gets an error from then on.",
+        ]
+    if not before.switches_to(after):
+        return []
+    old, new = before.authority, after.authority
+    return [
+        f"The writes move from the {old} to the {new} store: programs that go on writing {stream.name} to the {old} "
+        "get an error.",
+        f"Writers wait meanwhile, for {SWITCH_TIMEOUT_SECONDS.value():g} s at most.",
+    ]
+
+
+def _enable(case: Case) -> Question:
+    stream, stage = case.stream, case.standing.stage
+    plan = planned(stream, stage, Stage.DUALWRITE) if stage is Stage.OFF else _plan_of_enabling_again(case)
+    to = Stage.DUALWRITE if stage is Stage.OFF else None
+    try:
+        found = enable(stream, case.actor, dry_run=True).preview
+    except WrongStore as exc:
+        return Question(plan, [PAIRED_ANEW], blocked=[str(exc)], refused=True, forcible=True, to=to)
+    except Refused as exc:
+        return Question(plan, blocked=[str(exc)], refused=True, to=to)
+    if found is None:
+        return Question(["The stream is enabled already; what was left half-done is ended."], to=to)
+    return _with_preview(found, plan, to)
+
+
+def _with_preview(found: Preview, plan: list[str], to: Stage | None) -> Question:
+    counted, limit = found.sentence(), brake.allowed(found.mirror_rows)
+    lost = [f"{found.overwrite} rows of the mirror are overwritten, {found.delete} deleted."]
+    many = [f"{found.delete} rows of the mirror would be deleted, more than {limit}: is it the right store?"]
+    too_many = found.delete > limit
+    return Question(
+        plan=[f"{counted[0].upper()}{counted[1:]}.", *plan],
+        risks=lost if found.overwrite or found.delete else [],
+        blocked=many if too_many else [],
+        refused=too_many,
+        forcible=too_many,
+        to=to,
+    )
+
+
+def _plan_of_enabling_again(case: Case) -> list[str]:
+    here = case.standing.stage.authority
+    return [
+        f"{here}: every write of {case.stream.name} is noted from then on; writers wait a moment for the lock.",
+        f"{here.peer}: becomes the mirror, so that it takes writes from the relay only.",
+        f"{here}: every key of both stores is noted once; the relay makes the {here.peer} equal. Writers go on.",
+        f"The stage stays {case.standing.stage}; only a clean strict validation makes the stream verified again.",
+    ]
+
+
+def _pause(case: Case) -> Question:
+    return Question(
+        plan=[
+            f"The relay of {case.stream.name} stops after the batch at hand.",
+            "Writes go on and go on being noted: nothing is lost.",
+        ],
+        risks=["The mirror falls behind until the stream is resumed, and the stage cannot change meanwhile."],
+    )
+
+
+def _resume(case: Case) -> Question:
+    plan = [f"The relay of {case.stream.name} goes on with what waits."]
+    because = case.standing.held_because
+    if not because:
+        return Question(plan)
+    return Question(
+        plan=plan,
+        risks=["What was held back is done: the deletes noted until now are made on the mirror, however many."],
+        blocked=[f"{because[0].upper()}{because[1:]}."],
+        refused=True,
+        forcible=True,
+    )
+
+
+def _disable(case: Case) -> Question:
+    stream, stage = case.stream, case.standing.stage
+    store = Store(disable(stream, case.actor, dry_run=True).authority)
+    return Question(
+        plan=[
+            f"{store}: writes of {stream.name} are no longer noted. Writers notice nothing.",
+            f"{store.peer}: stays as it is. What has been noted may still be relayed.",
+            f"The stage stays {stage}; enable goes on from there.",
+        ],
+        risks=[
+            f"Writes made from then on do not reach the {store.peer} store, and the stage cannot change: the mirror is "
+            "unverified until a full backfill (enable) and a clean strict validation.",
+        ],
+    )
+
+
+def _settle(case: Case) -> Question:
+    return Question(
+        plan=[
+            f"What is left: {case.standing.half_done}.",
+            "A switch that was broken off is finished when everything had been relayed, else taken back.",
+            "Stage and transition are made to agree with what both stores are.",
+        ],
+        risks=["Writers may wait for a moment."],
+    )
+
+
+_QUESTIONS: dict[Verb, Callable[[Case], Question]] = {
+    Verb.ENABLE: _enable,
+    Verb.PAUSE: _pause,
+    Verb.RESUME: _resume,
+    Verb.DISABLE: _disable,
+    Verb.ADVANCE: _advance,
+    Verb.ROLLBACK: _rollback,
+    Verb.SETTLE: _settle,
+}

@@ -1,0 +1,1 @@
+"""Random histories of writes, relays, switches and crashes on two real databases."""
