@@ -4,7 +4,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from importlib import import_module
@@ -18,7 +18,7 @@ from benchmarks.errors import BenchError
 from dualwrite.exceptions import DualWriteError
 
 #: Gives the groups of cases of a benchmark of that many rows, and keeps alive what they need.
-Opener = Callable[[int, Callable[[str], None]], AbstractContextManager[Sequence[harness.Group]]]
+Opener = Callable[[int, Callable[[str], None]], AbstractContextManager[Iterable[harness.Group]]]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ BENCHMARKS = {
     ),
     "relay": Benchmark("benchmarks.relay", 200_000, "the relay, and one upsert of the same rows on the server"),
     "switch": Benchmark("benchmarks.switch", 20_000, "saves that meet a switch, and saves that meet none"),
+    "validation": Benchmark("benchmarks.validation", 1_000_000, "comparing both stores, and copying them out; peers"),
 }
 
 

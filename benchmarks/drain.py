@@ -20,11 +20,11 @@ def main(name: str) -> int:
     began = time.perf_counter()
     moved = drain(stream)
     seconds = time.perf_counter() - began
-    print(json.dumps({"keys": moved.keys, "parked": moved.parked, "seconds": seconds, "peak_bytes": _peak_bytes()}))
+    print(json.dumps({"keys": moved.keys, "parked": moved.parked, "seconds": seconds, "peak_bytes": peak_bytes()}))
     return 0
 
 
-def _peak_bytes() -> int:
+def peak_bytes() -> int:
     """The most memory this process ever had resident.
 
     On Linux not from getrusage, whose peak a process inherits from the one that started it.

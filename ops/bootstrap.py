@@ -26,7 +26,7 @@ LOG = ROOT / "var" / "log" / "install.log"
 EXTRA_LOCKS = {
     "test": ["requirements-dev.txt"],
     "check": ["requirements-dev.txt"],
-    "bench": ["requirements-dev.txt", "requirements-bench.txt"],
+    "bench": ["requirements-dev.txt"],
 }
 USAGE, COULD_NOT_TELL = 2, 3
 
@@ -211,7 +211,7 @@ def compile_locks(options: list[str]) -> int:
         subprocess.run([sys.executable, "-m", "venv", scratch], check=True)
         uv = Path(scratch) / "bin" / "uv"
         subprocess.run([uv.with_name("python"), "-m", "pip", "install", "-q", "uv"], check=True)
-        for name in ("requirements", "requirements-dev", "requirements-bench"):
+        for name in ("requirements", "requirements-dev", "requirements-peer"):
             if (ROOT / f"{name}.in").exists():
                 compile_lock(uv, name, options)
     return 0

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from django.db import connections
 
+from benchmarks import validation_peer
 from dualwrite.stages import Store
 from tests.conftest import url_of
 
@@ -29,12 +30,37 @@ CASES = {
         "outbox_fourfold",
     },
     "switch": {"save", "save_p99", "stall_p50", "stall_p99", "stall_longest", "switch_locked", "round"},
+    "validation": {
+        "compare_equal",
+        "copy_equal",
+        "python_load",
+        "compare_tenth",
+        "compare_four_tenths",
+        "compare_whole",
+        "compare_keys",
+        "compare_keys_and_slice",
+        "compare_full",
+        "compare_differing",
+        "copy_differing",
+    },
 }
 RATIOS = {
     "capture": {"update_1", "update_8", "insert_1", "insert_8", "bulk_create", "update_many"},
     "relay": {"index_memberships", "without_domain_triggers", "memory"},
     "switch": {"stall_p99_over_save_p50", "lost_writes", "rate_kept"},
+    "validation": {
+        "equal_over_copy",
+        "python_load_over_equal",
+        "exponent",
+        "peak_mb",
+        "full_over_keys",
+        "full_over_keys_and_slice",
+        "differing_over_copy",
+    },
 }
+#: What is there as well where reladiff can be installed.
+PEER_CASES = {"reladiff_ids", "reladiff_natural_key", "reladiff_differing"}
+PEER_RATIOS = {"reladiff_ids_over_equal", "reladiff_natural_key_over_equal", "reladiff_over_differing"}
 
 
 def _bench(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
@@ -50,14 +76,16 @@ def _bench(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[
     )
 
 
-@pytest.mark.parametrize("name", ["capture", "relay", "switch"])
+@pytest.mark.parametrize("name", ["capture", "relay", "switch", "validation"])
 @pytest.mark.usefixtures("databases")
 def test_a_benchmark_prints_one_json_object_and_leaves_no_database(name: str) -> None:
     done = _bench(name, "--rows", "100", "--rounds", "1", "--json")
     assert done.returncode in (0, 1), done.stderr
     found = json.loads(done.stdout)
-    assert (found["name"], found["rows"], found["cases"].keys()) == (name, 100, CASES[name])
-    assert found["ratios"].keys() == RATIOS[name]
+    with_peer = name == "validation" and "reladiff could not be installed" not in done.stderr
+    cases, ratios = (CASES[name] | PEER_CASES, RATIOS[name] | PEER_RATIOS) if with_peer else (CASES[name], RATIOS[name])
+    assert (found["name"], found["rows"], found["cases"].keys()) == (name, 100, cases)
+    assert found["ratios"].keys() == ratios
     assert all(case["median_seconds"] > 0 and len(case["runs"]) == 1 for case in found["cases"].values())
     assert done.returncode == (0 if all(ratio["met"] for ratio in found["ratios"].values()) else 1)
     assert "fsync" in found["machine"]
@@ -72,3 +100,27 @@ def test_a_server_that_cannot_be_reached_is_named_in_one_line() -> None:
     assert done.returncode == 3
     assert "the server of DATABASE_URL" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_peer_that_cannot_be_installed_is_left_out_in_one_line(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = tmp_path / "lock.txt"
+    lock.write_text(f"no-such-peer==1 --hash=sha256:{'0' * 64}\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    said: list[str] = []
+    assert validation_peer.installed(said.append, tmp_path / "peer", lock) is None
+    assert [line for line in said if "could not be installed" in line and "no-such-peer" in line] == said[1:]
+
+
+def test_a_peer_is_installed_once_for_each_lock_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    lock = tmp_path / "lock.txt"
+    lock.write_text("# nothing\n")
+    monkeypatch.setenv("PIP_NO_INDEX", "1")
+    said: list[str] = []
+    python = validation_peer.installed(said.append, tmp_path / "peer", lock)
+    assert python is not None
+    assert subprocess.run([python, "-c", ""], check=False).returncode == 0
+    assert (validation_peer.installed(said.append, tmp_path / "peer", lock), len(said)) == (python, 1)
+    lock.write_text("# nothing, anew\n")
+    assert (validation_peer.installed(said.append, tmp_path / "peer", lock), len(said)) == (python, 2)
