@@ -21,6 +21,8 @@ from ops.local.errors import LauncherError
 from ops.local.place import ROOT, Place
 from ops.local.services import Services
 
+pytestmark = pytest.mark.own_servers
+
 START = """
 import sys
 from pathlib import Path

@@ -17,6 +17,8 @@ import pytest
 from ops.local import environment, ports, processes
 from ops.local.place import ROOT
 
+pytestmark = pytest.mark.own_servers
+
 NOT_COPIED = shutil.ignore_patterns(".*", "var", "__pycache__")
 START_SECONDS = 60.0
 NAMES = ("web", "beat", "worker", "relay")

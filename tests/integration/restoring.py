@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from typing import Any, LiteralString
 
@@ -44,11 +45,16 @@ class Backup:
 
 
 def tidy() -> None:
-    """Drop every copy and every database that was replaced."""
-    while _left:
-        store, database = _left.pop()
-        with server(store) as session:
-            session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
+    """Drop every copy and every database that was replaced; several at once, which share the server's writing out."""
+    with ThreadPoolExecutor(max_workers=8) as pool:
+        for done in [pool.submit(_drop, *left) for left in _left]:
+            done.result()
+    _left.clear()
+
+
+def _drop(store: Store, database: str) -> None:
+    with server(store) as session:
+        session.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(database)))
 
 
 def hide_the_copy(store: Store) -> None:

@@ -27,6 +27,8 @@ COMMON = settings(
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
     stateful_step_count=30,
+    # One that fails is printed as it is: to shrink it takes longer than a test may.
+    phases=[Phase.generate],
 )
 
 
@@ -46,8 +48,8 @@ def history(stores: None, memberships: Stream) -> Iterator[type[History]]:
 
 
 def test_fifty_histories(history: type[History]) -> None:
-    """The same fifty every time. One that fails is printed as it is: to shrink it takes longer than a test may."""
-    fifty = settings(COMMON, max_examples=50, derandomize=True, phases=[Phase.generate])
+    """The same fifty every time."""
+    fifty = settings(COMMON, max_examples=50, derandomize=True)
     run_state_machine_as_test(history, settings=fifty)
 
 
