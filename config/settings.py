@@ -6,6 +6,7 @@ from typing import Any
 from environ import Env
 
 from config.databases import databases, has_old_store
+from config.logs import without_traceback
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 env = Env()
@@ -107,10 +108,12 @@ LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,
     "formatters": {"plain": {"format": "%(asctime)s %(levelname)s %(name)s %(message)s"}},
+    "filters": {"faults": {"()": "django.utils.log.CallbackFilter", "callback": without_traceback}},
     "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
     "root": {"handlers": ["stderr"], "level": env.str("LOG_LEVEL", "WARNING")},
     "loggers": {
         "dualwrite": {"level": env.str("LOG_LEVEL", "INFO")},
+        "django.request": {"filters": ["faults"]},
         # A wrong Host header is the client's fault: answered with 400, and no traceback for each.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },

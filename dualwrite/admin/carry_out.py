@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from dualwrite.admin.verbs import Verb
 from dualwrite.control import transition
 from dualwrite.control.advance import advance, rollback
+from dualwrite.control.asked import Asked
 from dualwrite.control.disable import disable
 from dualwrite.control.enable import enable
 from dualwrite.control.pause import pause, resume
@@ -68,12 +69,12 @@ def _disable(order: Order) -> Done:
 
 def _advance(order: Order) -> Done:
     _require_as_seen(order)
-    return _moved(advance(order.stream, order.actor, to=order.to, force=order.force))
+    return _moved(advance(order.stream, order.actor, to=order.to, asked=Asked(order.seen), force=order.force))
 
 
 def _rollback(order: Order) -> Done:
     _require_as_seen(order)
-    return _moved(rollback(order.stream, order.actor, to=order.to, force=order.force))
+    return _moved(rollback(order.stream, order.actor, to=order.to, asked=Asked(order.seen), force=order.force))
 
 
 def _settle(order: Order) -> Done:

@@ -11,14 +11,13 @@ from dualwrite.admin.standing import Standing
 from dualwrite.admin.verbs import Verb, unavailable
 from dualwrite.control.advance import advance, rollback
 from dualwrite.control.disable import disable
-from dualwrite.control.enable import enable
-from dualwrite.control.plan import NO_WAY_BACK
+from dualwrite.control.enable import Enabled, enable
+from dualwrite.control.plan import NO_WAY_BACK, pausing, resuming
 from dualwrite.control.preview import Preview
 from dualwrite.control.step import Moved, closed, planned
 from dualwrite.exceptions import DualWriteError, Refused, WrongStore
 from dualwrite.parameters import SWITCH_TIMEOUT_SECONDS
-from dualwrite.relay import brake
-from dualwrite.stages import Stage, Store
+from dualwrite.stages import Stage
 from dualwrite.stream import Stream
 from dualwrite.switch import Actor
 
@@ -119,27 +118,25 @@ def _enable(case: Case) -> Question:
     plan = planned(stream, stage, Stage.DUALWRITE) if stage is Stage.OFF else _plan_of_enabling_again(case)
     to = Stage.DUALWRITE if stage is Stage.OFF else None
     try:
-        found = enable(stream, case.actor, dry_run=True).preview
+        found = enable(stream, case.actor, dry_run=True)
     except WrongStore as exc:
         return Question(plan, [PAIRED_ANEW], blocked=[str(exc)], refused=True, forcible=True, to=to)
     except Refused as exc:
         return Question(plan, blocked=[str(exc)], refused=True, to=to)
-    if found is None:
+    if found.preview is None:
         return Question(["The stream is enabled already; what was left half-done is ended."], to=to)
-    return _with_preview(found, plan, to)
+    return _with_preview(found.preview, found, plan, to)
 
 
-def _with_preview(found: Preview, plan: list[str], to: Stage | None) -> Question:
-    counted, limit = found.sentence(), brake.allowed(found.mirror_rows)
+def _with_preview(found: Preview, done: Enabled, plan: list[str], to: Stage | None) -> Question:
+    counted = found.sentence()
     lost = [f"{found.overwrite} rows of the mirror are overwritten, {found.delete} deleted."]
-    many = [f"{found.delete} rows of the mirror would be deleted, more than {limit}: is it the right store?"]
-    too_many = found.delete > limit
     return Question(
         plan=[f"{counted[0].upper()}{counted[1:]}.", *plan],
         risks=lost if found.overwrite or found.delete else [],
-        blocked=many if too_many else [],
-        refused=too_many,
-        forcible=too_many,
+        blocked=list(done.blocked),
+        refused=bool(done.blocked),
+        forcible=bool(done.blocked),
         to=to,
     )
 
@@ -155,23 +152,18 @@ def _plan_of_enabling_again(case: Case) -> list[str]:
 
 
 def _pause(case: Case) -> Question:
-    return Question(
-        plan=[
-            f"The relay of {case.stream.name} stops after the batch at hand.",
-            "Writes go on and go on being noted: nothing is lost.",
-        ],
-        risks=["The mirror falls behind until the stream is resumed, and the stage cannot change meanwhile."],
-    )
+    *plan, cost = pausing(case.stream.name)
+    return Question(plan, [cost])
 
 
 def _resume(case: Case) -> Question:
-    plan = [f"The relay of {case.stream.name} goes on with what waits."]
     because = case.standing.held_because
+    plan, *costs = resuming(case.stream.name, force=bool(because))
     if not because:
-        return Question(plan)
+        return Question([plan])
     return Question(
-        plan=plan,
-        risks=["What was held back is done: the deletes noted until now are made on the mirror, however many."],
+        plan=[plan],
+        risks=costs,
         blocked=[f"{because[0].upper()}{because[1:]}."],
         refused=True,
         forcible=True,
@@ -179,19 +171,8 @@ def _resume(case: Case) -> Question:
 
 
 def _disable(case: Case) -> Question:
-    stream, stage = case.stream, case.standing.stage
-    store = Store(disable(stream, case.actor, dry_run=True).authority)
-    return Question(
-        plan=[
-            f"{store}: writes of {stream.name} are no longer noted. Writers notice nothing.",
-            f"{store.peer}: stays as it is. What has been noted may still be relayed.",
-            f"The stage stays {stage}; enable goes on from there.",
-        ],
-        risks=[
-            f"Writes made from then on do not reach the {store.peer} store, and the stage cannot change: the mirror is "
-            "unverified until a full backfill (enable) and a clean strict validation.",
-        ],
-    )
+    *plan, cost = disable(case.stream, case.actor, dry_run=True).plan
+    return Question(plan, [cost])
 
 
 def _settle(case: Case) -> Question:

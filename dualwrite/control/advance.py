@@ -1,10 +1,11 @@
 """`advance` and `rollback`: a stream's way through its stages, one at a time, and back where a way leads back."""
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import pairwise
 
 from dualwrite.control import transition
+from dualwrite.control.asked import Asked, require_known
 from dualwrite.control.enable import Enabled, enable
 from dualwrite.control.gates import findings
 from dualwrite.control.step import Moved, Say, closed, planned, take
@@ -14,7 +15,7 @@ from dualwrite.stores import require_present
 from dualwrite.stream import Stream
 from dualwrite.switch import Actor
 
-Targets = Callable[[Stage], tuple[Stage, ...]]
+NOTHING_SAID = Asked()
 
 
 def advance(
@@ -22,14 +23,16 @@ def advance(
     actor: Actor,
     *,
     to: Stage | None = None,
+    asked: Asked = NOTHING_SAID,
     force: bool = False,
     dry_run: bool = False,
     progress: Say = lambda sentence: None,
 ) -> Moved:
     """Go one stage forward; from off this is `enable`.
 
-    `force` overrides the gates that may be overridden and needs a reason, as going to complete does. With `dry_run`
-    nothing is changed, and `blocked` says what would refuse it. Raises UsageError naming the valid stage, GatesClosed,
+    `asked` is what is taken for granted. `force` overrides the gates that may be overridden and needs a reason, as
+    going to complete does. With `dry_run` nothing is changed, and `blocked` says what would refuse it. Raises
+    UsageError naming the valid stage, GatesClosed, ConcurrentChange when the stage is not the one taken for granted,
     AlreadyRunning, NoOldStore, and what `enable`, `hand_over` and `complete` raise.
     """
     require_present(Store.SCREENER, f"stream {stream.name} has no stage to go to")
@@ -40,11 +43,11 @@ def advance(
         _require_reason(actor, f"going to {after}", after.ends_the_way_back and not dry_run)
         return (after,)
 
-    stage = transition.stage_of(stream)
-    if stage is Stage.OFF:
-        targets(stage)
+    seen = _stage(stream, asked, to)
+    if seen is Stage.OFF:
+        targets(seen)
         return _enabled(stream, actor, force, dry_run, progress)
-    return _go(stream, actor, targets, to, force, dry_run, progress)
+    return _go(stream, actor, Way(seen, targets, to if asked.seen is None else None), force, dry_run, progress)
 
 
 def rollback(
@@ -52,6 +55,7 @@ def rollback(
     actor: Actor,
     *,
     to: Stage | None = None,
+    asked: Asked = NOTHING_SAID,
     force: bool = False,
     dry_run: bool = False,
     progress: Say = lambda sentence: None,
@@ -63,20 +67,34 @@ def rollback(
     """
     require_present(Store.SCREENER, f"stream {stream.name} has no stage to go back to")
     _require_reason(actor, "rollback", not dry_run)
-    return _go(stream, actor, lambda here: _back(stream, here, to), to, force, dry_run, progress)
+    way = Way(_stage(stream, asked, to), lambda here: _back(stream, here, to), to if asked.seen is None else None)
+    return _go(stream, actor, way, force, dry_run, progress)
 
 
-def _go(
-    stream: Stream, actor: Actor, targets: Targets, to: Stage | None, force: bool, dry_run: bool, progress: Say
-) -> Moved:
-    seen = transition.stage_of(stream)
+@dataclass(frozen=True)
+class Way:
+    """From the stage that was seen; `to` where that is wanted from wherever it is by then."""
+
+    seen: Stage
+    targets: Callable[[Stage], tuple[Stage, ...]]
+    to: Stage | None
+
+
+def _stage(stream: Stream, asked: Asked, to: Stage | None) -> Stage:
+    """The stage, as whoever asks knows it; who says where to go means that from wherever it is."""
+    here = transition.stage_of(stream)
+    require_known(stream, here, asked if to is None else Asked(asked.seen))
+    return here
+
+
+def _go(stream: Stream, actor: Actor, way: Way, force: bool, dry_run: bool, progress: Say) -> Moved:
     if dry_run:
-        return _dry_run(stream, seen, targets(seen), force)
+        return _dry_run(stream, way.seen, way.targets(way.seen), force)
     with transition.only(stream, actor) as here:
-        if here.stage is not seen and to in (None, here.stage):
-            return _arrived(stream, seen, here, targets(seen)[-1:])
+        if here.stage is not way.seen and way.to in (None, here.stage):
+            return _arrived(stream, way.seen, here, way.targets(way.seen)[-1:])
         before, steps = here.stage, []
-        for after in targets(here.stage):
+        for after in way.targets(here.stage):
             steps.append(take(stream, actor, before, after, force=force, progress=progress))
             before = after
     return _together(steps)
@@ -140,7 +158,8 @@ def _enabled_dry(stream: Stream, actor: Actor, force: bool, sentences: list[str]
         found = enable(stream, actor, force=force, dry_run=True)
     except Refused as exc:
         return Moved(stream.name, Stage.OFF, Stage.DUALWRITE, False, sentences, [], blocked=(exc.detail or str(exc),))
-    return Moved(stream.name, Stage.OFF, Stage.DUALWRITE, False, _with_preview(found, sentences), [])
+    sentences = _with_preview(found, sentences)
+    return Moved(stream.name, Stage.OFF, Stage.DUALWRITE, False, sentences, [], blocked=found.blocked)
 
 
 def _with_preview(done: Enabled, sentences: list[str]) -> list[str]:

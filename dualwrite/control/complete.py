@@ -14,18 +14,17 @@ import time
 from collections.abc import Callable
 
 from dualwrite import capture, router, switch
+from dualwrite.control.last_keys import LastKeys
 from dualwrite.exceptions import Refused
 from dualwrite.failpoints import reach
 from dualwrite.parameters import SWITCH_LOCK_SECONDS, SWITCH_TIMEOUT_SECONDS
-from dualwrite.relay.pipe import Pipe, open_pipe
+from dualwrite.relay.pipe import open_pipe
 from dualwrite.sql import statement
 from dualwrite.stages import Store
 from dualwrite.stores import Session
 from dualwrite.stream import Stream
 from dualwrite.switch import Actor
 
-#: As in a switch: a batch with no more keys than this is relayed within a few milliseconds.
-SOON_DONE = 200
 SPARE_SECONDS = 5
 #: Finishing is also a health check's work, which may not stay long.
 PATIENCE_SECONDS = 1.0
@@ -48,16 +47,14 @@ def complete(stream: Stream, actor: Actor, *, progress: Say = lambda sentence: N
         raise Refused(f"stream {stream.name}: nothing is mirrored to the {Store.SCREENER} store")
     seconds = SWITCH_TIMEOUT_SECONDS.value()
     with pipe:
-        until = time.monotonic() + seconds
-        while _move(pipe, until) > SOON_DONE:
-            pass
+        last = LastKeys(pipe, seconds)
+        last.catch_up()
         progress("waiting for the writers under way")
         silence = int(seconds) + SPARE_SECONDS
         with switch.span(stream, Store.REGISTRY, patience=SWITCH_LOCK_SECONDS.value(), silence=silence) as writers:
             began = time.monotonic()
             progress("writers wait; relaying the last keys")
-            while _waiting(stream, writers):
-                _move(pipe, began + seconds)
+            last.drain(lambda: not _waiting(stream, writers), began)
             reach("complete drained")
             switch.detach(stream, Store.SCREENER, actor)
             reach("complete detached")
@@ -87,14 +84,3 @@ def _end_capture(stream: Stream, actor: Actor, writers: Session) -> None:
 def _waiting(stream: Stream, session: Session) -> bool:
     row = session.execute(statement("complete", "notes_left"), {"lanes": stream.lanes}).fetchone()
     return bool(row and row[0])
-
-
-def _move(pipe: Pipe, until: float) -> int:
-    if time.monotonic() > until:
-        raise Refused(f"stream {pipe.stream.name}: the last keys were not relayed in time")
-    moved = pipe.move()
-    if moved.still:
-        raise Refused(f"stream {pipe.stream.name}: nothing is relayed: {moved.still}")
-    if moved.parked:
-        raise Refused(f"stream {pipe.stream.name}: {moved.parked} keys could not be applied and were parked")
-    return moved.keys

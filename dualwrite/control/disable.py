@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 from dualwrite import switch
 from dualwrite.control import transition
+from dualwrite.control.plan import disabling
 from dualwrite.exceptions import Refused, StoreFailed, StoreUnreachable, WrongStore
 from dualwrite.failpoints import reach
 from dualwrite.parameters import SWITCH_TIMEOUT_SECONDS
@@ -28,23 +29,28 @@ SPARE_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Disabled:
-    """The authority in which it was done, whether that changed anything, and what could not be done elsewhere."""
+    """The authority in which it was done, whether that changed anything, and what could not be done elsewhere.
+
+    `plan`: the sentences of a dry run.
+    """
 
     stream: str
     authority: str
     changed: bool
     pending: tuple[str, ...]
+    plan: tuple[str, ...] = ()
 
 
 def disable(stream: Stream, actor: Actor, *, dry_run: bool = False) -> Disabled:
     """Switch capture off in the store that takes the writes: no write that starts after this is noted.
 
-    With `dry_run`, `changed` says what it would be. Raises StoreUnreachable when the authority, or a store needed to
-    end a switch, is away; Refused when a switch does not come to its end, naming it; AuthorityUnknown.
+    With `dry_run`, `changed` says what it would be, and `plan` how. Raises StoreUnreachable when the authority, or a
+    store needed to end a switch, is away; Refused when a switch does not come to its end, naming it; AuthorityUnknown.
     """
     if dry_run:
         here = switch.authority(stream)
-        return Disabled(stream.name, here.store.value, here.capture, ())
+        sentences = tuple(disabling(stream.name, here.store))
+        return Disabled(stream.name, here.store.value, here.capture, (), sentences)
     pending: list[str] = []
     here = _stop(stream, actor, pending)
     if here.capture:

@@ -26,12 +26,13 @@ from dualwrite.switch import Actor, State
 
 @dataclass(frozen=True)
 class Enabled:
-    """What enabling found and did."""
+    """What enabling found and did. `blocked`: of a dry run, why it would be refused."""
 
     stream: str
     preview: Preview | None
     noted: int
     changed: bool
+    blocked: tuple[str, ...] = ()
 
 
 def enable(
@@ -56,7 +57,7 @@ def enable(
     for store in Store:
         capture.require(stream, store)
     if dry_run:
-        return _dry_run(stream)
+        return _dry_run(stream, force)
     with transition.only(stream, actor):
         # Pairing anew ends the mirroring of every stream, so it is not begun for one that cannot be enabled.
         transition.require_not_complete(stream)
@@ -70,15 +71,18 @@ def enable(
         if _is_enabled(stream, here):
             return Enabled(stream.name, None, 0, changed=False)
         found = preview(stream)
-        _require_few_deletes(stream, found, force)
+        if not force:
+            _require_few_deletes(stream, found)
         noted = _recorded(stream, stage, here, actor, found, force, progress)
     return Enabled(stream.name, found, noted, changed=True)
 
 
-def _dry_run(stream: Stream) -> Enabled:
+def _dry_run(stream: Stream, force: bool) -> Enabled:
     switch.require_pair()
-    found = None if _is_enabled(stream, switch.authority(stream)) else preview(stream)
-    return Enabled(stream.name, found, 0, changed=False)
+    if _is_enabled(stream, switch.authority(stream)):
+        return Enabled(stream.name, None, 0, changed=False)
+    found = preview(stream)
+    return Enabled(stream.name, found, 0, changed=False, blocked=() if force else _too_many_deletes(found))
 
 
 def _is_enabled(stream: Stream, here: State) -> bool:
@@ -148,9 +152,18 @@ def _require_not_disabled(stream: Stream, here: State, generation: int, actor: A
         raise ConcurrentChange(f"stream {stream.name} was disabled meanwhile")
 
 
-def _require_few_deletes(stream: Stream, found: Preview, force: bool) -> None:
-    limit = brake.allowed(found.mirror_rows)
-    if found.delete > limit and not force:
+def _require_few_deletes(stream: Stream, found: Preview) -> None:
+    if _too_many_deletes(found):
+        limit = brake.allowed(found.mirror_rows)
         raise Refused(
             f"enabling {stream.name}: {found.sentence()}; more than {limit} deletes need --force and --reason"
         )
+
+
+def _too_many_deletes(found: Preview) -> tuple[str, ...]:
+    """What is asked before the mirror loses more than the relay's brake lets pass; else nothing."""
+    limit = brake.allowed(found.mirror_rows)
+    if found.delete <= limit:
+        return ()
+    asked = f"{found.delete} rows of the mirror would be deleted, more than {limit}: is it the right store?"
+    return (f"{asked} It needs force and a reason.",)

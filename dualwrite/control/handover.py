@@ -19,12 +19,12 @@ How it can fail, and the answer:
 """
 
 import logging
-import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
 from dualwrite import capture, router, switch
+from dualwrite.control.last_keys import LastKeys
 from dualwrite.exceptions import ConcurrentChange, DualWriteError, Refused, TakenBack
 from dualwrite.failpoints import reach
 from dualwrite.models import StreamControl
@@ -37,10 +37,6 @@ from dualwrite.switch import Actor, State, sequences
 
 log = logging.getLogger(__name__)
 
-#: A batch with no more keys than this is relayed within a few milliseconds.
-SOON_DONE = 200
-#: No fewer are to be expected while writers write.
-FEW = 20
 #: The silent session is ended this much later than the switch gives up by itself.
 SPARE_SECONDS = 5
 
@@ -80,7 +76,7 @@ def hand_over(stream: Stream, to: Store, actor: Actor, *, progress: Say = lambda
         switch.ready(stream, to.peer, silence=silence) as writers,
     ):
         work = _Switch(stream, to, actor, pipe, peer, writers)
-        work.catch_up()
+        work.last.catch_up()
         with reaching(Store.REGISTRY):
             # What was confirmed to the brake is a number of this outbox; in the other one it would let anything pass.
             StreamControl.objects.filter(stream=stream.name).update(brake_lifted_until=None)
@@ -96,39 +92,26 @@ class _Switch:
     """One switch under way, with the sessions it needs already open."""
 
     def __init__(self, stream: Stream, to: Store, actor: Actor, pipe: Pipe, peer: Session, writers: Session) -> None:
-        self.stream, self.to, self.actor, self.pipe = stream, to, actor, pipe
+        self.stream, self.to, self.actor = stream, to, actor
         self.peer, self.writers = peer, writers
         self.draws = bool(sequences.own(peer, stream, to))
         switch.plan(writers, stream, "fence", "demote")
         switch.plan(peer, stream, "promote")
         switch.drained(stream, 0, writers)
-        self.seconds = SWITCH_TIMEOUT_SECONDS.value()
-        self.keys = 0
-        self.until = time.monotonic() + self.seconds
-
-    def catch_up(self) -> None:
-        """Relay while writers still write, until little is left; for as long as a switch may take, at most."""
-        before = sys.maxsize
-        while time.monotonic() < self.until:
-            moved = self._move()
-            if moved <= FEW or before <= moved <= SOON_DONE:
-                return
-            before = moved
-        raise Refused(f"stream {self.stream.name}: the relay does not catch up within {self.seconds:g} s")
+        self.last = LastKeys(pipe, SWITCH_TIMEOUT_SECONDS.value())
 
     def run(self, progress: Say) -> HandedOver:
         """From the lock to its release."""
         writers = self.writers
         # Writers go on between two tries: so little is left to relay in the end, and no session falls silent.
-        switch.lock_session(writers, self.stream, SWITCH_LOCK_SECONDS.value(), meanwhile=self._move)
+        switch.lock_session(writers, self.stream, SWITCH_LOCK_SECONDS.value(), meanwhile=self.last.relay)
         began = time.monotonic()
-        self.until = began + self.seconds
         reach("switch locked")
         epoch = switch.fence(self.stream, self.to.peer, self.actor, session=writers)
         progress("writers wait; relaying the last keys")
         try:
             reach("switch fenced")
-            self._drain(epoch, writers)
+            self.last.drain(lambda: switch.drained(self.stream, epoch, writers), began)
             reach("switch drained")
             found = sequences.positions(writers, self.stream, self.to.peer) if self.draws else {}
             reach("switch promoting")
@@ -142,24 +125,7 @@ class _Switch:
         switch.demote(self.stream, self.to.peer, epoch, seen, self.actor, session=writers)
         reach("switch demoted")
         # Writers go on as soon as the session is closed, which is next.
-        return HandedOver(epoch, time.monotonic() - began, self.keys)
-
-    def _drain(self, epoch: int, writers: Session) -> None:
-        while not switch.drained(self.stream, epoch, writers):
-            if time.monotonic() > self.until:
-                raise Refused(f"the last keys were not relayed within {self.seconds:g} s")
-            self._move()
-        if time.monotonic() > self.until:
-            raise Refused(f"relaying the last keys took longer than {self.seconds:g} s")
-
-    def _move(self) -> int:
-        moved = self.pipe.move()
-        if moved.still:
-            raise Refused(f"nothing is relayed: {moved.still}")
-        if moved.parked:
-            raise Refused(f"{moved.parked} keys could not be applied to {self.to} and were parked")
-        self.keys += moved.keys
-        return moved.keys
+        return HandedOver(epoch, time.monotonic() - began, self.last.keys)
 
     def _unless_promoted(self, epoch: int, why: BaseException) -> State:
         """Take the switch back; return only when the promotion had been done although its answer was lost."""
@@ -167,7 +133,8 @@ class _Switch:
             seen = switch.state(self.stream, self.to)
             if seen.role is Role.AUTHORITY and seen.epoch >= epoch:
                 return seen
-            log.warning("stream %s: switch to %s is taken back: %s", self.stream.name, self.to, _sentence(why))
+            because = _sentence(why).removeprefix(f"stream {self.stream.name}: ")
+            log.warning("stream %s: switch to %s is taken back: %s", self.stream.name, self.to, because)
             reach("switch giving up")
             # In sessions of their own: one of those at hand may be what failed.
             switch.burn(self.stream, self.to, epoch, self.actor)
@@ -178,7 +145,7 @@ class _Switch:
         except DualWriteError as exc:
             # Half-done: whoever comes next settles it.
             raise type(exc)(f"{exc.detail}; a switch was to be taken back ({_sentence(why)})") from why
-        raise TakenBack(f"stream {self.stream.name}: {_sentence(why)}") from why
+        raise TakenBack(f"stream {self.stream.name}: {because}") from why
 
 
 def _sentence(exc: BaseException) -> str:

@@ -1,4 +1,4 @@
-"""What a step from one stage to another will do, in sentences and in order. No I/O.
+"""What a step from one stage to another, or a verb within a stage, will do, in sentences and in order. No I/O.
 
 Each sentence says in which store something is done and what writers notice of it.
 """
@@ -34,6 +34,33 @@ def plan(before: Stage, after: Stage, facts: Facts) -> list[str]:
 def numbered(sentences: list[str]) -> list[str]:
     """The same, with their numbers in front."""
     return [f"{number}. {sentence}" for number, sentence in enumerate(sentences, 1)]
+
+
+def pausing(stream: str) -> list[str]:
+    """Of `pause`; the last sentence is what it costs."""
+    return [
+        f"The relay of {stream} stops after the batch at hand.",
+        "Writes go on and go on being noted: nothing is lost.",
+        "The mirror falls behind until the stream is resumed, and the stage cannot change meanwhile.",
+    ]
+
+
+def resuming(stream: str, *, force: bool) -> list[str]:
+    """Of `resume`; with `force` the last sentence is what it costs."""
+    goes_on = f"The relay of {stream} goes on with what waits."
+    held = "What was held back is done: the deletes noted until now are made on the mirror, however many."
+    return [goes_on, held] if force else [goes_on]
+
+
+def disabling(stream: str, authority: Store) -> list[str]:
+    """Of `disable`; the last sentence is what it costs."""
+    return [
+        f"{authority}: writes of {stream} are no longer noted. Writers notice nothing.",
+        f"{authority.peer}: stays as it is. What has been noted may still be relayed.",
+        "The stage stays as it is; enable goes on from there.",
+        f"Writes made from then on do not reach the {authority.peer} store, and the stage cannot change: the mirror is "
+        "unverified until a full backfill (enable) and a clean strict validation.",
+    ]
 
 
 def _to_dualwrite(facts: Facts) -> list[str]:

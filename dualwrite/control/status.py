@@ -8,7 +8,7 @@ from dualwrite.control.gates import findings
 from dualwrite.control.half_done import unfinished
 from dualwrite.control.proof import deciding_run, found_differences, mend_of, proves
 from dualwrite.exceptions import DualWriteError, NoOldStore, OldStoreMissing, WrongStore
-from dualwrite.models import ParkedKey, StreamControl, ValidationRun, ValidationStatus
+from dualwrite.models import ParkedKey, StreamControl, ValidationRun
 from dualwrite.sql import statement
 from dualwrite.stages import Role, Stage, Store
 from dualwrite.stores import cursor, first_stage, present, reaching
@@ -38,7 +38,7 @@ def stream_status(stream: Stream) -> dict[str, Any]:
     waiting = _pending(stream, state, gates)
     parked = _parked(stream, gates)
     last = _last_validation(stream)
-    proof = _last_validation(stream, finished=True)
+    proof = _proof(stream)
     stage = Stage(control.stage) if control else None
     blind = _capture_gates(stream, stage) + mirror_gates(stream, state)
     gates += blind
@@ -107,11 +107,17 @@ def _parked(stream: Stream, gates: list[Gate]) -> int | None:
         return None  # already said by _control
 
 
-def _last_validation(stream: Stream, *, finished: bool = False) -> ValidationRun | None:
-    runs = ValidationRun.objects.filter(stream=stream.name)
+def _proof(stream: Stream) -> ValidationRun | None:
+    try:
+        return deciding_run(stream)
+    except DualWriteError:
+        return None  # already said by _control
+
+
+def _last_validation(stream: Stream) -> ValidationRun | None:
     try:
         with reaching(Store.REGISTRY):
-            return (runs.exclude(status=ValidationStatus.RUNNING) if finished else runs).first()
+            return ValidationRun.objects.filter(stream=stream.name).first()
     except DualWriteError:
         return None  # already said by _control
 

@@ -10,6 +10,7 @@ from typing import Any
 from psycopg import sql
 
 from dualwrite import projection
+from dualwrite.capture import script
 from dualwrite.control.evidence import Evidence, asking
 from dualwrite.control.trial import Failure, Trial
 from dualwrite.sql import compose
@@ -26,7 +27,7 @@ def preflight(stream: Stream, authority: Store) -> Evidence:
     with asking(authority), dedicated(authority, f"way back {stream.name}", limits=LIMITS) as session:
         shape = _shape(session, side)
         # Rights on a column that is not there cannot be asked for, nor can it be tried.
-        grants = [] if shape else _texts(session, side, "missing_grants", read=sql.Literal(_plain_columns(side)))
+        grants = [] if shape else _missing_grants(session, side)
         facts: dict[str, Any] = {"table": f"{side.schema}.{side.table}", "unique": _texts(session, side, "unique")}
         facts |= {"columns": shape, "missing_grants": grants}
         tried = None if shape else Trial(stream, authority, session).run()
@@ -60,20 +61,16 @@ def _shape(session: Session, side: Side) -> list[str]:
     return [f"column {n} {what}" for n, what in wrong] + [f"column {n} needs a value and gets none" for n in unwritten]
 
 
-def _plain_columns(side: Side) -> list[str]:
-    """Columns that are read as they are: a switch asks where their sequences stand."""
-    columns = [expression.removeprefix("t.") for expression in side.reads.values() if expression.startswith("t.")]
-    return [column for column in columns if column.isidentifier()]
+def _missing_grants(session: Session, side: Side) -> list[str]:
+    """What `install` would grant the role of this session."""
+    query = script.missing_rights(side, sql.SQL("current_user"))
+    return [str(row[0]) for row in session.execute(query).fetchall()]
 
 
-def _texts(session: Session, side: Side, name: str, **more: sql.Composable) -> list[str]:
-    return [str(row[0]) for row in _rows(session, side, name, **more)]
+def _texts(session: Session, side: Side, name: str) -> list[str]:
+    return [str(row[0]) for row in _rows(session, side, name)]
 
 
-def _rows(session: Session, side: Side, name: str, **more: sql.Composable) -> list[tuple[Any, ...]]:
-    fragments = {
-        "table_name": projection.table_name(side),
-        "written": sql.Literal(list(side.writes)),
-        "changed": sql.Literal([column for column in side.writes if column not in side.match]),
-    }
-    return session.execute(compose("gates", name, **fragments, **more)).fetchall()
+def _rows(session: Session, side: Side, name: str) -> list[tuple[Any, ...]]:
+    fragments = {"table_name": projection.table_name(side), "written": sql.Literal(list(side.writes))}
+    return session.execute(compose("gates", name, **fragments)).fetchall()

@@ -7,12 +7,14 @@ from typing import Any
 from dualwrite import capture
 from dualwrite.control import status
 from dualwrite.control.advance import advance, rollback
+from dualwrite.control.asked import Asked
 from dualwrite.control.backfill import Backfilled, backfill
 from dualwrite.control.disable import disable
 from dualwrite.control.enable import Enabled, enable
 from dualwrite.control.pair import pair
 from dualwrite.control.parked import parked, redrive
 from dualwrite.control.pause import pause, resume
+from dualwrite.control.plan import numbered, pausing, resuming
 from dualwrite.control.rehearsal import as_text, rehearse
 from dualwrite.control.step import GatesClosed, Moved, Say
 from dualwrite.control.uninstall import uninstall
@@ -76,10 +78,13 @@ def do_enable(options: Options) -> Answer:
             done = enable(stream, actor(options), force=options["force"], dry_run=options["dry_run"], progress=steps.at)
             what = done.preview.sentence() if done.preview else "enabled already"
             rows.append({**asdict(done), "sentence": what})
-    lines = [
-        f"{row['stream']}: {row['sentence']}" + (f"; {row['noted']} keys noted" if row["noted"] else "") for row in rows
-    ]
-    return Answer({"streams": rows}, "\n".join(lines))
+    code = 1 if any(row["blocked"] for row in rows) else 0
+    return Answer({"streams": rows}, "\n".join(line for row in rows for line in _enabled_lines(row)), code)
+
+
+def _enabled_lines(row: dict[str, Any]) -> list[str]:
+    noted = f"; {row['noted']} keys noted" if row["noted"] else ""
+    return [f"{row['stream']}: {row['sentence']}{noted}", *(f"! {row['stream']}: {why}" for why in row["blocked"])]
 
 
 def do_disable(options: Options) -> Answer:
@@ -112,25 +117,26 @@ def do_backfill(options: Options) -> Answer:
 
 
 def do_advance(options: Options) -> Answer:
-    """Go one stage forward; --dry-run prints the plan and what blocks it."""
+    """Go one stage forward, from the stage --from where that is said; --dry-run prints the plan and what blocks it."""
     return _move(options, advance)
 
 
 def do_rollback(options: Options) -> Answer:
-    """Go one stage back, or to an earlier one with --to; needs --reason."""
+    """Go one stage back, or to an earlier one with --to, from the stage --from where that is said; needs --reason."""
     return _move(options, rollback)
 
 
 def _move(options: Options, verb: Callable[..., Moved]) -> Answer:
     stream = _one_stream(options)
     to = stage_named(options["to"]) if options["to"] is not None else None
-    force, dry_run = options["force"], options["dry_run"]
+    asked = Asked(stage_named(options["from"]) if options["from"] is not None else None, options["asked_at"])
+    given = {"to": to, "asked": asked, "force": options["force"], "dry_run": options["dry_run"]}
     try:
         with Steps() as steps:
-            moved = verb(stream, actor(options), to=to, force=force, dry_run=dry_run, progress=_saying(stream, steps))
+            moved = verb(stream, actor(options), **given, progress=_saying(stream, steps))
     except GatesClosed as exc:
         moved = exc.moved
-    return Answer(asdict(moved), moved_text(moved, dry_run=dry_run), 1 if moved.blocked else 0)
+    return Answer(asdict(moved), moved_text(moved, dry_run=options["dry_run"]), 1 if moved.blocked else 0)
 
 
 def _saying(stream: Stream, steps: Steps) -> Say:
@@ -165,17 +171,32 @@ def do_pair(options: Options) -> Answer:
 
 def do_pause(options: Options) -> Answer:
     """Stop relaying; writes go on being noted."""
-    return _each(options, lambda stream: "paused" if pause(stream, actor(options)) else "paused already")
+    who, dry_run = actor(options), options["dry_run"]
+
+    def hold(stream: Stream) -> str:
+        changed = pause(stream, who, dry_run=dry_run)
+        return _relaying(changed, ("paused", "paused already"), pausing(stream.name), dry_run=dry_run)
+
+    return _each(options, hold)
 
 
 def do_resume(options: Options) -> Answer:
     """Go on relaying."""
+    who, dry_run, force = actor(options), options["dry_run"], options["force"]
 
     def go_on(stream: Stream) -> str:
-        changed = resume(stream, actor(options), force=options["force"])
-        return "resumed" if changed else "was not paused"
+        changed = resume(stream, who, force=force, dry_run=dry_run)
+        plan = resuming(stream.name, force=force)
+        return _relaying(changed, ("resumed", "was not paused"), plan, dry_run=dry_run)
 
     return _each(options, go_on)
+
+
+def _relaying(changed: bool, words: tuple[str, str], plan: list[str], *, dry_run: bool) -> str:
+    """What was done, the first word, or was so already, the second; of a dry run the plan."""
+    if dry_run and changed:
+        return "\n".join([f"would be {words[0]}", *numbered(plan)])
+    return words[0] if changed else words[1]
 
 
 def do_parked(options: Options) -> Answer:
@@ -263,9 +284,10 @@ VERBS: dict[str, Callable[[Options], Answer]] = {
 
 #: An option that would be passed over in silence may have been meant: --dry-run above all.
 TAKEN_BY: dict[str, frozenset[str]] = {
-    "dry_run": frozenset({"enable", "disable", "advance", "rollback", "backfill"}),
+    "dry_run": frozenset({"enable", "disable", "pause", "resume", "advance", "rollback", "backfill"}),
     "force": frozenset({"enable", "pair", "resume", "advance", "rollback", "uninstall"}),
     "to": frozenset({"advance", "rollback"}),
+    "from": frozenset({"advance", "rollback"}),
     "store": frozenset({"install", "uninstall", "sql", "pair"}),
     "role": frozenset({"install", "sql"}),
     "key": frozenset({"redrive"}),

@@ -17,6 +17,9 @@ from dualwrite.stream import Stream
 Brake = Callable[[int, Callable[[], int]], None]
 
 
+#: More keys than this that no validation has looked at are dropped; it looks at everything then.
+MOST_TOUCHED = 5_000_000
+TOUCHED_CHECK_BATCHES = 500
 #: Of records handed to the server at a time.
 CHUNK_BYTES = 64 * 1024
 
@@ -36,6 +39,7 @@ class Applier:
     def __init__(self, stream: Stream, store: Store, session: Session) -> None:
         self._stream, self._store, self._session = stream, store, session
         self._epochs: dict[int, int] = {}
+        self._batches = 0
         #: The partition in which what was applied is counted, and the count; None before the first batch.
         self.counted: tuple[int, int] | None = None
         self._side = stream.side(store)
@@ -50,6 +54,7 @@ class Applier:
             )
         )
         self._merge = self._merge_sql()
+        self._applied = compose("relay", "applied", staged=self._staged)
 
     def hold(self, epochs: Mapping[int, int]) -> None:
         """Hold these fences as well: partition → epoch."""
@@ -72,6 +77,7 @@ class Applier:
                 brake(deletes, self._mirror_rows)
             changed = self._session.execute(self._merge, prepare=True).rowcount
             counted = self._count_applied(keys, newest_note)
+            self._drop_touched()
         # Only now: what the authority is to remember must have been committed.
         self.counted = counted
         return Applied(keys, changed, duplicates)
@@ -79,8 +85,15 @@ class Applier:
     def _count_applied(self, keys: int, newest_note: int) -> tuple[int, int] | None:
         partition = min(self._epochs)
         values = {"keys": keys, "stream": self._stream.name, "partition": partition, "noted": newest_note}
-        row = self._session.execute(statement("relay", "applied"), values).fetchone()
+        row = self._session.execute(self._applied, values).fetchone()
         return (partition, int(row[0])) if row else None
+
+    def _drop_touched(self) -> None:
+        """Where nobody validates, the keys kept for it must not grow for ever."""
+        self._batches += 1
+        if (self._batches - 1) % TOUCHED_CHECK_BATCHES == 0:
+            values = {"stream": self._stream.name, "most": MOST_TOUCHED}
+            self._session.execute(statement("touched", "dropped"), values)
 
     def _check_right(self) -> None:
         values = {"stream": self._stream.name, "partitions": list(self._epochs)}

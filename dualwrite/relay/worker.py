@@ -4,10 +4,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from dataclasses import dataclass, field
 
 import psycopg
 from django.db import Error as DatabaseError
+from django.db import connections
 
 from dualwrite import outbox, switch
 from dualwrite.exceptions import DualWriteError, Held, Refused, RelayStalled, Superseded
@@ -121,19 +123,33 @@ class Lane:
 
 
 def run(streams: Sequence[Stream], stop: threading.Event) -> None:
-    """Relay until `stop` is set; the batch in hand is finished first."""
-    lanes = [Lane(stream) for stream in streams]
-    pause = BUSY_POLL_SECONDS
+    """Relay until `stop` is set; the batch in hand is finished first.
+
+    Each stream has a thread of its own, so that one whose keys are parked one by one, or whose store is slow, holds no
+    other one up. What ends one of them unforeseen stops the others and is raised.
+    """
+    with ThreadPoolExecutor(max(len(streams), 1), thread_name_prefix="relay") as pool:
+        lanes = [pool.submit(_relay, stream, stop) for stream in streams]
+        try:
+            wait(lanes, return_when=FIRST_EXCEPTION)
+        finally:
+            stop.set()
+    for lane in lanes:
+        lane.result()
+
+
+def _relay(stream: Stream, stop: threading.Event) -> None:
+    lane, pause = Lane(stream), BUSY_POLL_SECONDS
     try:
         while not stop.is_set():
-            if any([lane.step().keys for lane in lanes]):  # noqa: C419 - every lane takes its step
+            if lane.step().keys:
                 pause = BUSY_POLL_SECONDS
                 continue
             stop.wait(pause)
             pause = min(pause * 2, IDLE_POLL_SECONDS)
     finally:
-        for lane in lanes:
-            lane.close()
+        lane.close()
+        connections.close_all()
 
 
 def drain(stream: Stream, progress: Callable[[int], None] = lambda done: None) -> Moved:

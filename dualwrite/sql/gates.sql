@@ -55,33 +55,6 @@ SELECT a.attname FROM pg_attribute a JOIN pg_type y ON y.oid = a.atttypid
    AND a.attname <> ALL ({written}::text[])
  ORDER BY a.attnum
 
--- name: missing_grants
--- What this role lacks to make the table equal to another one, as the statements that give it. On sequences UPDATE: a
--- switch back sets those of the columns the relay writes; USAGE: a row without the column draws from it, and a switch
--- reads where it stands.
-WITH lacking (privilege) AS (
-    SELECT v.privilege
-      FROM (VALUES ('INSERT', {written}::text[]), ('UPDATE', {changed}::text[])) AS v (privilege, columns)
-     WHERE EXISTS (SELECT FROM unnest(v.columns) AS c (name)
-                    WHERE NOT has_column_privilege({table_name}::regclass, c.name, v.privilege))
-    UNION ALL
-    SELECT 'DELETE' WHERE NOT has_table_privilege({table_name}::regclass, 'DELETE')),
-needed (name, privilege) AS (
-    SELECT pg_get_serial_sequence({table_name}, c.name), 'UPDATE' FROM unnest({written}::text[]) AS c (name)
-    UNION
-    SELECT pg_get_serial_sequence({table_name}, c.name), 'USAGE' FROM unnest({written}::text[] || {read}::text[]) AS c (name)
-    UNION
-    SELECT format('%I.%I', n.nspname, q.relname), 'USAGE'
-      FROM pg_attrdef f
-      JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum AND a.attname <> ALL ({written}::text[])
-      JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_class'::regclass
-      JOIN pg_class q ON q.oid = d.refobjid AND q.relkind = 'S' JOIN pg_namespace n ON n.oid = q.relnamespace
-     WHERE f.adrelid = {table_name}::regclass)
-SELECT format('GRANT %s ON %s TO %I;', string_agg(privilege, ', '), {table_name}, current_user) FROM lacking HAVING count(*) > 0
-UNION ALL
-SELECT format('GRANT %s ON SEQUENCE %s TO %I;', string_agg(privilege, ', ' ORDER BY privilege), name, current_user)
-  FROM needed WHERE name IS NOT NULL AND NOT has_sequence_privilege(name, privilege) GROUP BY name
-
 -- name: unique
 -- What must be unique in the table.
 SELECT pg_get_indexdef(i.indexrelid) FROM pg_index i

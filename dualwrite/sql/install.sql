@@ -69,6 +69,19 @@ COMMENT ON TABLE dualwrite.relay_fence IS 'Who may apply to this store as a mirr
 COMMENT ON COLUMN dualwrite.relay_fence.peer_noted IS 'The newest note of the other store''s outbox that was applied here.';
 COMMENT ON COLUMN dualwrite.relay_fence.peer_applied IS 'What `applied` of the same row in the other store is known to have been.';
 
+CREATE TABLE IF NOT EXISTS dualwrite.touched (
+    stream text NOT NULL,
+    id bigint GENERATED ALWAYS AS IDENTITY,
+    keys text[],
+    number integer NOT NULL,
+    PRIMARY KEY (stream, id)
+);
+-- A batch's keys are written once and read once: not worth compressing.
+ALTER TABLE dualwrite.touched ALTER COLUMN keys SET STORAGE EXTERNAL;
+COMMENT ON TABLE dualwrite.touched IS 'Keys applied here since a validation looked at them; it removes what it has looked at.';
+COMMENT ON COLUMN dualwrite.touched.keys IS 'NULL: there were too many, and they were dropped; everything is to be looked at.';
+COMMENT ON COLUMN dualwrite.touched.number IS 'How many keys.';
+
 CREATE TABLE IF NOT EXISTS dualwrite.installation (
     stream text PRIMARY KEY,
     version integer NOT NULL,
@@ -152,8 +165,61 @@ GRANT SELECT ON ALL TABLES IN SCHEMA dualwrite TO {role};
 GRANT UPDATE ON dualwrite.stream_state, dualwrite.relay_fence TO {role};
 GRANT UPDATE (peer_identity, peer_place) ON dualwrite.store_identity TO {role};
 GRANT SELECT, UPDATE ON SEQUENCE dualwrite.outbox_id_seq TO {role};
-GRANT INSERT, DELETE ON dualwrite.outbox TO {role};
+GRANT INSERT, DELETE ON dualwrite.outbox, dualwrite.touched TO {role};
 GRANT INSERT ON dualwrite.audit TO {role};
+
+-- name: missing_rights
+-- What a role lacks to make the table equal to another one, as the statements that give it; nothing where there is no
+-- table. On sequences UPDATE: a switch back sets those of the columns the relay writes; USAGE: a row without the column
+-- draws from it, and a switch reads where it stands.
+WITH target (oid) AS (SELECT to_regclass({table_name})),
+columns AS (
+    SELECT a.attrelid, a.attname AS name, a.attnum, a.attname = ANY ({written}::text[]) AS written
+      FROM target t JOIN pg_attribute a ON a.attrelid = t.oid AND a.attnum > 0 AND NOT a.attisdropped
+     WHERE a.attname = ANY ({written}::text[] || {read}::text[])),
+lacking (turn, privilege) AS (
+    SELECT 1, 'SELECT' FROM target t WHERE NOT has_table_privilege({role}::name, t.oid, 'SELECT')
+    UNION ALL
+    SELECT 2, 'INSERT' WHERE EXISTS (
+        SELECT FROM columns c WHERE c.written AND NOT has_column_privilege({role}::name, c.attrelid, c.attnum, 'INSERT'))
+    UNION ALL
+    SELECT 3, 'UPDATE' WHERE EXISTS (
+        SELECT FROM columns c WHERE c.name = ANY ({changed}::text[])
+                                AND NOT has_column_privilege({role}::name, c.attrelid, c.attnum, 'UPDATE'))
+    UNION ALL
+    SELECT 4, 'DELETE' FROM target t WHERE NOT has_table_privilege({role}::name, t.oid, 'DELETE')),
+needed (name, privilege) AS (
+    SELECT pg_get_serial_sequence({table_name}, c.name), 'UPDATE' FROM columns c WHERE c.written
+    UNION
+    SELECT pg_get_serial_sequence({table_name}, c.name), 'USAGE' FROM columns c
+    UNION
+    SELECT format('%I.%I', n.nspname, q.relname), 'USAGE'
+      FROM target t
+      JOIN pg_attrdef f ON f.adrelid = t.oid
+      JOIN pg_attribute a ON a.attrelid = f.adrelid AND a.attnum = f.adnum AND a.attname <> ALL ({written}::text[])
+      JOIN pg_depend d ON d.classid = 'pg_attrdef'::regclass AND d.objid = f.oid AND d.refclassid = 'pg_class'::regclass
+      JOIN pg_class q ON q.oid = d.refobjid AND q.relkind = 'S' JOIN pg_namespace n ON n.oid = q.relnamespace)
+SELECT format('GRANT %s ON %s TO %I;', string_agg(privilege, ', ' ORDER BY turn), {table_name}, {role}::name)
+  FROM lacking HAVING count(*) > 0
+UNION ALL
+SELECT format('GRANT %s ON SEQUENCE %s TO %I;', string_agg(privilege, ', ' ORDER BY privilege), name, {role}::name)
+  FROM needed WHERE name IS NOT NULL AND NOT has_sequence_privilege({role}::name, name, privilege) GROUP BY name
+
+-- name: rights
+-- GRANT SELECT, INSERT, UPDATE, DELETE on the table and USAGE, UPDATE on its sequences to the engine's role, as far as it
+-- lacks them: to read it, and to write it from the switch on, when this store is to follow. What belongs to somebody else
+-- is told, for its owner to run.
+DO $rights$
+DECLARE missing text;
+BEGIN
+    FOR missing IN {missing_rights} LOOP
+        BEGIN
+            EXECUTE missing;
+        EXCEPTION WHEN insufficient_privilege THEN
+            RAISE WARNING 'for its owner to run: %', missing;
+        END;
+    END LOOP;
+END $rights$;
 
 -- name: identity
 -- Which store this is; the identity is drawn once.
@@ -343,6 +409,12 @@ UNION ALL
 SELECT format('role %s lacks %s on %s', current_user, p.privilege, {table_name}) FROM unnest({privileges}::text[]) AS p (privilege)
  WHERE to_regclass({table_name}) IS NOT NULL AND NOT has_table_privilege(current_user, to_regclass({table_name}), p.privilege)
 
+UNION ALL
+SELECT format('role %s lacks what following the other store needs: %s', current_user, string_agg(m.statement, ' '))
+  FROM ({missing_rights}) AS m (statement)
+ WHERE {follows} AND EXISTS (SELECT FROM dualwrite.stream_state s WHERE s.stream = {stream} AND s.role = 'mirror')
+HAVING count(*) > 0
+
 -- name: installed
 -- Whether the engine's schema is there.
 SELECT to_regclass('dualwrite.stream_state') IS NOT NULL
@@ -372,6 +444,7 @@ DROP FUNCTION IF EXISTS dualwrite.{insert_function}(), dualwrite.{update_functio
 -- and relays of before are refused. The tables stay, so that epochs and generations never come twice, and so does the audit.
 DELETE FROM dualwrite.installation;
 DELETE FROM dualwrite.outbox;
+DELETE FROM dualwrite.touched;
 UPDATE dualwrite.relay_fence SET epoch = epoch + 1, holder = NULL;
 UPDATE dualwrite.stream_state SET capture = false, backfilled = false, generation = generation + 1, changed_at = now(),
        role = CASE role WHEN 'mirror' THEN 'detached' ELSE role END;

@@ -23,6 +23,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {role};
 DROP TABLE IF EXISTS {table};
 DROP SCHEMA IF EXISTS {schema};
 DELETE FROM dualwrite.outbox WHERE lane BETWEEN {lanes} AND {lanes} | 15;
+DELETE FROM dualwrite.touched WHERE stream = {stream};
 DELETE FROM dualwrite.relay_fence WHERE stream = {stream};
 DELETE FROM dualwrite.installation WHERE stream = {stream};
 DELETE FROM dualwrite.stream_state WHERE stream = {stream};

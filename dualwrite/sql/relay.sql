@@ -122,7 +122,10 @@ MERGE INTO {table} AS t USING {staged} AS r ON {match}
 
 -- name: applied
 -- Count what was applied, once a batch, and remember the newest note of the batch: should the authority not know that
--- number some day, it has gone back in time.
+-- number some day, it has gone back in time. The keys are kept for the next validation, which has only these to look at.
+WITH touched AS (
+    INSERT INTO dualwrite.touched (stream, keys, number)
+    SELECT %(stream)s, array_agg(r.key), count(*) FROM {staged} AS r HAVING count(*) > 0)
 UPDATE dualwrite.relay_fence SET applied = applied + %(keys)s, applied_at = clock_timestamp(),
        peer_noted = greatest(peer_noted, %(noted)s)
  WHERE stream = %(stream)s AND partition = %(partition)s

@@ -40,7 +40,7 @@ def serve_until_stopped(place: Place, port: int) -> int:
 
 
 def stop_servers(services: Services, *, now: bool) -> None:
-    """Stop the servers by their files; those this process started or joined also when `var/` cannot be used any more."""
+    """Stop the servers by their files; those this process started or joined even when `var/` is of no use any more."""
     try:
         for name in services.stop(now=now):
             say(f"stopped {name}")

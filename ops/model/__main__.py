@@ -1,7 +1,10 @@
 """`python -m ops.model`: run the model, one line for each run."""
 
 import argparse
+import os
+import signal
 import sys
+from collections.abc import Callable
 
 from ops.model.runs import Asks, Run, all_runs
 from ops.model.spin import Found, ModelError, missing, verify
@@ -60,5 +63,17 @@ def facts(run: Run, found: Found) -> str:
     return f"{result:22} {found.states:>10,} states {found.seconds:6.1f} s {found.megabytes:5.0f} MB"
 
 
+def quietly(work: Callable[[], int]) -> int:
+    """Do it; when whoever read its lines has gone, as `head` does, end as a program that the signal ended."""
+    try:
+        code = work()
+        sys.stdout.flush()
+    except BrokenPipeError:
+        # What is still buffered goes nowhere, so that the interpreter's own flush at the end does not fail as well.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 128 + signal.SIGPIPE
+    return code
+
+
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1:]))
+    sys.exit(quietly(lambda: main(sys.argv[1:])))

@@ -1,6 +1,7 @@
 """Reads a CSV file row by row, remembering where each row began."""
 
 import csv
+import stat
 import unicodedata
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -41,9 +42,10 @@ class Rejection:
 def opened(path: Path, given: Mapping[str, str], index: str | None) -> Iterator[tuple[Layout, Iterator[Row]]]:
     """The layout and the rows of a file, read as they are asked for.
 
-    Raises ImportFileError when it is missing, a directory, unreadable, empty, not UTF-8 or not CSV.
+    Raises ImportFileError when it is missing, no regular file, unreadable, empty, not UTF-8 or not CSV.
     """
     try:
+        _require_regular(path)
         # Bytes that are not UTF-8 survive as surrogates, so that one bad row does not cost the others.
         with path.open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
             reader = csv.reader(file)
@@ -51,10 +53,17 @@ def opened(path: Path, given: Mapping[str, str], index: str | None) -> Iterator[
             yield layout, _rows(reader, layout, path)
     except FileNotFoundError as exc:
         raise ImportFileError(f"{path} does not exist") from exc
-    except IsADirectoryError as exc:
-        raise ImportFileError(f"{path} is a directory, a CSV file is wanted") from exc
     except OSError as exc:
         raise ImportFileError(f"{path} cannot be read ({exc.strerror})") from exc
+
+
+def _require_regular(path: Path) -> None:
+    """Opening a pipe waits until somebody writes to it; a device may never end."""
+    mode = path.stat().st_mode
+    if stat.S_ISREG(mode):
+        return
+    kind = "directory" if stat.S_ISDIR(mode) else "pipe" if stat.S_ISFIFO(mode) else "device or socket"
+    raise ImportFileError(f"{path} is a {kind}, a CSV file is wanted")
 
 
 def problem(row: Row, layout: Layout) -> Rejection | None:

@@ -25,6 +25,8 @@ NOWHERE = "postgres://nobody:secret-word@127.0.0.1:1/nothing"
         (["run_validation", "--level", "nope"], "strict"),
         (["run_validation", "--stream", "nope"], "valid: index_memberships, instruments"),
         (["relay", "--once", "--stream", "nope"], "valid: index_memberships, instruments"),
+        (["nope"], "No command 'nope'; valid: "),
+        (["help", "nope"], "import_constituents"),
     ],
 )
 def test_a_wrong_word_is_answered_with_the_valid_ones(stores: None, arguments: list[str], valid: str) -> None:

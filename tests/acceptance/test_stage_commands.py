@@ -17,7 +17,7 @@ from dualwrite.stream import Stream
 from tests.acceptance.test_commands import NOWHERE
 from tests.integration.moving import eventually, relayed, write
 from tests.process import manage, start
-from tests.support import add, enabled, one
+from tests.support import add, enabled, fill, one
 
 STREAM = ("--stream", "index_memberships")
 QUICK = {"INSTRUMENT_REGISTRY_SOAK_SECONDS": "0"}
@@ -55,11 +55,16 @@ def relay_running() -> Iterator[None]:
         (["advance", "--stream", "nope"], "valid: index_memberships, instruments"),
         (["advance", *STREAM, "--to", "done"], "valid: complete, dualwrite, live, off, rampdown, shadow"),
         (["advance", *STREAM, "--to", "live"], "one stage at a time; stream index_memberships is at off; valid: --to"),
+        (["advance", *STREAM, "--from", "done"], "valid: complete, dualwrite, live, off, rampdown, shadow"),
+        (["pause", *STREAM, "--from", "live"], "pause takes no --from; valid with advance, rollback"),
         (["rollback", *STREAM], "rollback needs a reason: --reason WHY"),
         (["rollback", *STREAM, "--reason", "x"], "valid: manage.py dualwrite disable"),
         (["advance", *STREAM, "--force"], "force needs a reason"),
         (["backfill"], "--stream NAME, or take --all"),
-        (["pause", "--all", "--dry-run"], "pause takes no --dry-run; valid with advance, backfill, disable, enable"),
+        (
+            ["redrive", "--all", "--dry-run"],
+            "redrive takes no --dry-run; valid with advance, backfill, disable, enable",
+        ),
         (["enable", "--all", "--to", "live"], "enable takes no --to; valid with advance, rollback"),
     ],
 )
@@ -73,13 +78,14 @@ def test_the_way_of_an_operator_forward_and_back(screener: Session, registry: Se
     assert plan.startswith("index_memberships: off → dualwrite: nothing blocks it")
     assert "1. The authority has 1 rows" in plan
     assert "index_memberships: off → dualwrite" in said("advance", *STREAM)
+    assert "is at stage dualwrite, not at off" in said("advance", *STREAM, "--from", "off", code=1)
     refused = said("advance", *STREAM, code=1)
     assert "index_memberships: dualwrite → shadow: refused" in refused
     assert "! relaying: no relay works" in refused
     assert "    manage.py relay --stream index_memberships" in refused
     with relay_running():
         relayed(memberships)
-        assert manage("run_validation", *STREAM).returncode == 0
+        assert manage("run_validation", *STREAM, "--level", "strict").returncode == 0
         assert answered("advance", *STREAM)["after"] == "shadow"
         blocked = answered("advance", *STREAM, "--dry-run")
         assert (blocked["changed"], blocked["blocked"], blocked["before"], blocked["after"]) == (
@@ -93,7 +99,7 @@ def test_the_way_of_an_operator_forward_and_back(screener: Session, registry: Se
         assert "open" in moved
         write(registry, Store.REGISTRY, "B")
         relayed(memberships)
-        assert manage("run_validation", *STREAM).returncode == 0
+        assert manage("run_validation", *STREAM, "--level", "strict").returncode == 0
         back = answered("rollback", *STREAM, "--reason", "a rehearsal")
         assert (back["after"], back["changed"]) == ("shadow", True)
         assert back["stall_seconds"] > 0
@@ -166,7 +172,7 @@ def test_a_process_killed_in_the_middle_is_shown_and_mended_by_the_health_checks
     enabled(memberships)
     with relay_running():
         relayed(memberships)
-        assert manage("run_validation", *STREAM).returncode == 0
+        assert manage("run_validation", *STREAM, "--level", "strict").returncode == 0
         said("advance", *STREAM)
         with screener.transaction(), dedicated(Store.SCREENER, "watch") as watch:
             add(screener, "SLOW")
@@ -193,3 +199,25 @@ def test_a_process_killed_in_the_middle_is_shown_and_mended_by_the_health_checks
     last = transition.latest(memberships)
     assert last is not None
     assert (last.status, last.error) == ("taken_back", "its process died")
+
+
+def test_a_dry_run_within_a_stage_tells_its_plan_and_changes_nothing(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
+    add(screener, "A")
+    enabled(memberships)
+    paused = said("pause", *STREAM, "--dry-run")
+    assert paused.startswith("index_memberships: would be paused\n1. The relay of index_memberships stops after")
+    assert "1. screener: writes of index_memberships are no longer noted." in said("disable", *STREAM, "--dry-run")
+    assert not one(registry, "SELECT paused FROM dualwrite_stream")
+    assert switch.authority(memberships).capture
+    assert said("resume", *STREAM, "--dry-run") == "index_memberships: was not paused\n"
+
+
+def test_a_dry_run_of_enabling_says_that_too_much_would_be_deleted(screener: Session, memberships: Stream) -> None:
+    fill(screener, 20)
+    enabled(memberships)
+    said("disable", *STREAM)
+    screener.execute("DELETE FROM index_memberships")
+    answer = said("enable", *STREAM, "--dry-run", code=1, INSTRUMENT_REGISTRY_BRAKE_DELETE_ROWS="3")
+    assert "! index_memberships: 20 rows of the mirror would be deleted, more than 3: is it the right store?" in answer

@@ -6,16 +6,20 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
+from django.utils import timezone
 from psycopg import errors
 
 from dualwrite import failpoints, switch
 from dualwrite.control import transition
 from dualwrite.control.advance import advance, rollback
+from dualwrite.control.asked import Asked
 from dualwrite.control.pause import pause
 from dualwrite.control.status import stream_status
 from dualwrite.control.step import GatesClosed, Moved
 from dualwrite.exceptions import AlreadyRunning, ConcurrentChange, DualWriteError, Refused, TakenBack, UsageError
-from dualwrite.models import StageTransition
+from dualwrite.management import began
+from dualwrite.management.commands.dualwrite import Command
+from dualwrite.models import StageTransition, StreamControl
 from dualwrite.stages import Role, Stage, Store
 from dualwrite.stores import Session, dedicated
 from dualwrite.stream import Stream
@@ -322,6 +326,57 @@ def test_operators_that_start_together_never_go_two_stages(memberships: Stream) 
     assert len([r for r in results if isinstance(r, Moved)]) == 1, results
     assert len([r for r in results if isinstance(r, AlreadyRunning | ConcurrentChange)]) == 1, results
     assert transition.stage_of(memberships) is Stage.SHADOW
+
+
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_stage_that_is_not_the_one_believed_is_refused_and_named(memberships: Stream, dry_run: bool) -> None:
+    bring(memberships, Stage.SHADOW)
+    for verb in (advance, rollback):
+        with pytest.raises(ConcurrentChange, match="index_memberships is at stage shadow, not at live"):
+            verb(memberships, TESTER, asked=Asked(Stage.LIVE), dry_run=dry_run)
+    assert rows(memberships)[-1] == ("dualwrite", "shadow", "done")
+    assert rollback(memberships, TESTER, asked=Asked(Stage.SHADOW)).after == "dualwrite"
+
+
+def test_who_asked_before_another_transition_ended_does_not_act_on_the_stage_it_made(memberships: Stream) -> None:
+    bring(memberships, Stage.RAMPDOWN)
+    moment = timezone.now()
+    rollback(memberships, Actor("first", "x"))
+    with pytest.raises(ConcurrentChange, match=r"rollback rampdown → live of .*, by first, ended after this was asked"):
+        rollback(memberships, TESTER, asked=Asked(at=moment))
+    with pytest.raises(ConcurrentChange, match="say so with --from live"):
+        advance(memberships, TESTER, asked=Asked(at=moment))
+    assert transition.stage_of(memberships) is Stage.LIVE
+    assert advance(memberships, TESTER, asked=Asked(at=timezone.now())).after == "rampdown"
+    assert rollback(memberships, TESTER, asked=Asked(Stage.RAMPDOWN, moment)).after == "live"
+
+
+def test_a_command_that_was_still_loading_while_another_one_worked_is_refused(
+    memberships: Stream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bring(memberships, Stage.SHADOW)
+    moment = timezone.now()
+    rollback(memberships, Actor("first", "x"))
+    monkeypatch.setattr(began, "BEGAN", moment)
+    with pytest.raises(SystemExit) as ended:
+        Command().run_from_argv(["manage.py", "dualwrite", "advance", "--stream", memberships.name])
+    assert ended.value.code == 1
+    assert "rollback shadow → dualwrite" in capsys.readouterr().err
+    assert transition.stage_of(memberships) is Stage.DUALWRITE
+
+
+def test_a_stage_that_changes_before_the_lock_is_had_is_not_left_for_the_one_wanted(memberships: Stream) -> None:
+    """With a stage to go to, going on from wherever it is is what was meant; not where the stage was said."""
+    bring(memberships, Stage.RAMPDOWN)
+    proven(memberships)
+
+    def somebody_else_rolls_back() -> None:
+        StreamControl.objects.filter(stream=memberships.name).update(stage=Stage.LIVE)
+
+    failpoints.at("transition locked", somebody_else_rolls_back)
+    with pytest.raises(ConcurrentChange, match="has come to stage live"):
+        rollback(memberships, TESTER, to=Stage.SHADOW, asked=Asked(Stage.RAMPDOWN))
+    assert rollback(memberships, TESTER, to=Stage.SHADOW).after == "shadow"
 
 
 def test_a_dry_run_prints_the_plan_and_what_blocks_and_changes_nothing(

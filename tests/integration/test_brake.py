@@ -2,6 +2,7 @@
 
 import pytest
 
+from dualwrite.control.advance import advance
 from dualwrite.control.enable import enable
 from dualwrite.control.pause import pause, resume
 from dualwrite.control.status import stream_status
@@ -110,6 +111,12 @@ def test_enabling_says_what_it_would_delete_and_needs_force(
     with pytest.raises(Refused, match="the mirror gets 200, 0 of its rows are overwritten, 60 deleted; more than 50"):
         enable(memberships, TESTER)
     assert stream_status(memberships)["stage"] == "off"
+    asked = (
+        "60 rows of the mirror would be deleted, more than 50: is it the right store? It needs force and a reason.",
+    )
+    assert enable(memberships, TESTER, dry_run=True).blocked == asked
+    assert advance(memberships, TESTER, dry_run=True).blocked == asked
+    assert enable(memberships, TESTER, dry_run=True, force=True).blocked == ()
     with pytest.raises(UsageError, match="force needs a reason"):
         enable(memberships, Actor("test"), force=True)
     enable(memberships, TESTER, force=True)
@@ -130,6 +137,23 @@ def test_a_paused_stream_notes_and_loses_nothing(screener: Session, registry: Se
     assert len(mirrored(registry)) == 200
 
 
-def test_a_stream_never_enabled_cannot_be_paused(stores: None, memberships: Stream) -> None:
-    with pytest.raises(Refused, match="was never enabled"):
-        pause(memberships, TESTER)
+@pytest.mark.parametrize("dry_run", [False, True])
+def test_a_stream_never_enabled_cannot_be_paused(stores: None, memberships: Stream, dry_run: bool) -> None:
+    with pytest.raises(Refused, match="was never enabled, so there is nothing to pause"):
+        pause(memberships, TESTER, dry_run=dry_run)
+    with pytest.raises(Refused, match="was never enabled, so there is nothing to resume"):
+        resume(memberships, TESTER, dry_run=dry_run)
+
+
+def test_a_dry_run_of_pausing_or_resuming_says_whether_it_would_change_anything_and_changes_nothing(
+    registry: Session, memberships: Stream
+) -> None:
+    enabled(memberships)
+    paused = "SELECT paused FROM dualwrite_stream"
+    assert pause(memberships, TESTER, dry_run=True)
+    assert not resume(memberships, TESTER, dry_run=True)
+    assert not one(registry, paused)
+    pause(memberships, TESTER)
+    assert not pause(memberships, TESTER, dry_run=True)
+    assert resume(memberships, TESTER, dry_run=True)
+    assert one(registry, paused)

@@ -94,7 +94,10 @@ def test_on_a_stream_never_enabled_it_changes_nothing(
 def test_a_dry_run_says_what_it_would_do(screener: Session, registry: Session, memberships: Stream) -> None:
     enabled(memberships)
     before = everything(screener, registry)
-    assert disable(memberships, STOPPER, dry_run=True).changed
+    would = disable(memberships, STOPPER, dry_run=True)
+    assert would.changed
+    assert would.plan[0] == "screener: writes of index_memberships are no longer noted. Writers notice nothing."
+    assert "the mirror is unverified until a full backfill" in would.plan[-1]
     assert everything(screener, registry) == before
 
 

@@ -97,7 +97,7 @@ def test_wrong_statistics_do_not_leave_the_trial_without_records(registry: Sessi
 def test_missing_rights_are_named_with_the_statement_that_gives_them(
     screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch, granted: str, missing: str
 ) -> None:
-    with engine_role(screener, monkeypatch) as role:
+    with engine_role(screener, monkeypatch, only_reads=True) as role:
         give(screener, granted, role)
         found = looked(memberships)
         assert found.facts["missing_grants"] == [f'GRANT {missing} ON "public"."index_memberships" TO {role};']
@@ -109,7 +109,7 @@ def test_missing_rights_are_named_with_the_statement_that_gives_them(
 def test_rights_on_the_written_columns_are_enough(
     screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with engine_role(screener, monkeypatch) as role:
+    with engine_role(screener, monkeypatch, only_reads=True) as role:
         columns = "(symbol, exchange, index_name, weight, sector, effective_date)"
         give(screener, f"INSERT {columns}, UPDATE (weight, sector, effective_date), DELETE", role)
         assert looked(memberships).why == ""
@@ -126,7 +126,7 @@ def test_a_sequence_behind_a_default_needs_a_right_and_is_not_drawn_from(
     table.execute("CREATE SEQUENCE numbers")
     table.execute("ALTER TABLE index_memberships ADD COLUMN extra bigint NOT NULL DEFAULT nextval('numbers')")
     drawn = one(table, "SELECT last_value FROM numbers")
-    with engine_role(table, monkeypatch) as role:
+    with engine_role(table, monkeypatch, only_reads=True) as role:
         give(table, "INSERT, UPDATE, DELETE", role)
         found = looked(memberships)
         assert found.facts["missing_grants"] == [f"GRANT USAGE ON SEQUENCE public.numbers TO {role};"]
@@ -140,7 +140,7 @@ def test_a_sequence_of_a_written_column_is_to_be_set_by_a_switch_back(
 ) -> None:
     table.execute("ALTER TABLE index_memberships ADD COLUMN code serial")
     stream = with_side(memberships, writes={**memberships.side(Store.SCREENER).writes, "code": "length(r.index_id)"})
-    with engine_role(table, monkeypatch) as role:
+    with engine_role(table, monkeypatch, only_reads=True) as role:
         give(table, "INSERT, UPDATE, DELETE", role)
         grant = f"GRANT UPDATE, USAGE ON SEQUENCE public.index_memberships_code_seq TO {role};"
         assert looked(stream).facts["missing_grants"] == [grant]
@@ -263,21 +263,21 @@ def odd(screener: Session, registry: Session) -> Iterator[Stream]:
     same = Side(
         schema="public",
         table="dw_test_odd",
-        reads={name: f"t.{name}" for name in ("id", *columns)},
-        writes={name: f"r.{name}" for name in ("id", *columns)},
-        match=("id",),
+        reads={name: f"t.{name}" for name in ("code", *columns)},
+        writes={name: f"r.{name}" for name in ("code", *columns)},
+        match=("code",),
         model="none.None",
     )
     definitions = ", ".join(f"{name} {kind}" for name, kind in columns.items())
     for session in (screener, registry):
-        session.execute(sql.SQL("CREATE TABLE public.dw_test_odd (id int, {})").format(sql.SQL(definitions)))
+        session.execute(sql.SQL("CREATE TABLE public.dw_test_odd (code int, {})").format(sql.SQL(definitions)))
     registry.execute(
         sql.SQL("INSERT INTO public.dw_test_odd SELECT row_number() OVER (), v.* FROM (VALUES {}) AS v").format(
             sql.SQL(ODD_VALUES)
         )
     )
     fields = tuple(Field(name, kind) for name, kind in columns.items())
-    yield Stream("odd", (Field("id", "int"),), fields, dict.fromkeys(Store, same))
+    yield Stream("odd", (Field("code", "int"),), fields, dict.fromkeys(Store, same))
     for session in (screener, registry):
         session.execute("DROP TABLE public.dw_test_odd")
 

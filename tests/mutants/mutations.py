@@ -7,7 +7,7 @@ STATE, INSTALL, RELAY = "dualwrite/sql/state.sql", "dualwrite/sql/install.sql", 
 READER, APPLIER, PIPE = "dualwrite/relay/reader.py", "dualwrite/relay/applier.py", "dualwrite/relay/pipe.py"
 STEPS, SETTLE, DECISION = "dualwrite/switch/steps.py", "dualwrite/switch/settle.py", "dualwrite/switch/decision.py"
 CHANGE = "dualwrite/switch/change.py"
-ENABLE, HANDOVER, OUTBOX = "dualwrite/control/enable.py", "dualwrite/control/handover.py", "dualwrite/outbox.py"
+ENABLE, LAST_KEYS, OUTBOX = "dualwrite/control/enable.py", "dualwrite/control/last_keys.py", "dualwrite/outbox.py"
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ MUTATIONS = {
         "test_ingredients.py::test_nobody_reverts_without_having_seen_the_epoch_burnt",
     ),
     "drain before promote": Mutation(
-        (Edit(HANDOVER, "while not switch.drained(self.stream, epoch, writers):", "while False:"),),
+        (Edit(LAST_KEYS, "while not drained():", "while False:"),),
         "test_ingredients.py::test_what_is_written_until_writers_wait_is_relayed_before_the_promotion",
     ),
     "drain before promoting for a dead switch": Mutation(

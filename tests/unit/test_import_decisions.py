@@ -1,5 +1,6 @@
 """What each row of an imported file stands for, without any database."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -108,6 +109,18 @@ def test_a_missing_file_and_a_directory_are_named(tmp_path: Path) -> None:
     for path, word in ((tmp_path / "none.csv", "does not exist"), (tmp_path, "is a directory")):
         with pytest.raises(ImportFileError, match=word), opened(path, {}, None):
             pytest.fail("opened")
+
+
+def test_a_pipe_is_refused_as_it_might_wait_for_its_writer_for_ever(tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe.csv"
+    os.mkfifo(pipe)
+    with pytest.raises(ImportFileError, match=r"pipe\.csv is a pipe, a CSV file is wanted"), opened(pipe, {}, None):
+        pytest.fail("opened")
+
+
+def test_a_device_is_refused() -> None:
+    with pytest.raises(ImportFileError, match="is a device or socket"), opened(Path("/dev/zero"), {}, None):
+        pytest.fail("opened")
 
 
 @pytest.mark.parametrize(

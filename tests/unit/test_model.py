@@ -1,6 +1,10 @@
 """The model of the protocol, its runner and its description name the same things. Spin is not needed here."""
 
+import os
 import re
+import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -63,3 +67,16 @@ def test_a_search_that_was_broken_off_is_no_proof(broken_off: str) -> None:
 def test_running_out_of_ids_is_no_error_of_the_protocol() -> None:
     with pytest.raises(ModelError, match="too few ids"):
         read("pan:1: assertion violated (id<8) (at depth 99)\n" + COUNTED.format(1), [], 0.1)
+
+
+def test_a_reader_that_has_gone_ends_the_runner_without_a_word() -> None:
+    program = "import sys; from ops.model.__main__ import quietly; sys.exit(quietly(lambda: print('a line') or 0))"
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        ended = subprocess.run(
+            [sys.executable, "-c", program], stdout=writer, stderr=subprocess.PIPE, text=True, timeout=60, check=False
+        )
+    finally:
+        os.close(writer)
+    assert (ended.returncode, ended.stderr) == (128 + signal.SIGPIPE, "")

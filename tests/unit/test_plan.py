@@ -2,8 +2,8 @@
 
 import pytest
 
-from dualwrite.control.plan import Facts, numbered, plan
-from dualwrite.stages import Stage
+from dualwrite.control.plan import Facts, disabling, numbered, pausing, plan, resuming
+from dualwrite.stages import Stage, Store
 
 FACTS = Facts("things", epoch=6, pending="12 keys", lock_seconds=30.0, switch_seconds=5.0)
 STEPS = [(before, after) for before in Stage for after in before.may_become]
@@ -28,6 +28,23 @@ def test_a_switch_says_in_which_store_and_how_long_at_most(before: Stage, after:
 
 def test_the_last_step_says_first_that_no_way_leads_back() -> None:
     assert plan(Stage.RAMPDOWN, Stage.COMPLETE, FACTS)[0].startswith("There is no way back from complete")
+
+
+@pytest.mark.parametrize(
+    ("sentences", "cost"),
+    [
+        (pausing("things"), "falls behind"),
+        (resuming("things", force=True), "deletes"),
+        (disabling("things", Store.REGISTRY), "do not reach the screener"),
+    ],
+)
+def test_a_verb_within_a_stage_says_last_what_it_costs(sentences: list[str], cost: str) -> None:
+    assert cost in sentences[-1]
+    assert not any(cost in sentence for sentence in sentences[:-1])
+
+
+def test_resuming_what_nothing_held_costs_nothing() -> None:
+    assert resuming("things", force=False) == ["The relay of things goes on with what waits."]
 
 
 def test_sentences_are_numbered_from_one() -> None:

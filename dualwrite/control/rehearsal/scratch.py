@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from psycopg import errors, sql
 
 from dualwrite import capture, projection, switch
+from dualwrite.capture import script
 from dualwrite.exceptions import NotInstalled, Refused
 from dualwrite.failpoints import reach
 from dualwrite.models import ParkedKey, StreamControl
@@ -68,20 +69,8 @@ def _make(store: Store) -> None:
         role = str(found.fetchone()[0])
     with _changing(store) as session:
         session.execute(compose("rehearsal", "make", role=sql.Identifier(role), **_names()))
-        for part in _capturing(store):
+        for part in script.installing_stream(STREAM, store):
             session.execute(part)
-
-
-def _capturing(store: Store) -> list[capture.Part]:
-    """What `install` runs for one stream, without the parts that all streams share."""
-    record = compose(
-        "install",
-        "record",
-        stream=sql.Literal(STREAM.name),
-        version=sql.Literal(capture.VERSION),
-        fingerprint=capture._fingerprint(STREAM, store),
-    )
-    return [capture._stream_sql(STREAM, store), record]
 
 
 def _mirror(actor: Actor) -> None:
@@ -97,7 +86,7 @@ def _remove() -> None:
     for store in Store:
         with _changing(store) as session:
             session.execute(compose("rehearsal", "remove", lanes=sql.Literal(STREAM.lanes), **_names()))
-            session.execute(compose("install", "uninstall_stream_functions", **capture._functions(STREAM)))
+            session.execute(script.uninstalling_functions(STREAM))
         reach(f"rehearsal removed from {store}")
     with reaching(Store.REGISTRY):
         for model in (StreamControl, ParkedKey):

@@ -1,8 +1,10 @@
 """`dualwrite`: everything an operator does with a stream."""
 
 from argparse import ArgumentParser
+from datetime import datetime
 from typing import Any
 
+from dualwrite.management import began
 from dualwrite.management.base import OperatorCommand
 from dualwrite.management.verbs import VERBS, require_taken
 
@@ -10,7 +12,14 @@ from dualwrite.management.verbs import VERBS, require_taken
 class Command(OperatorCommand):
     """One command, one verb."""
 
+    #: Set where a process was started for it.
+    asked_at: datetime | None = None
     help = "\n".join(f"{name}: {(verb.__doc__ or '').strip()}" for name, verb in VERBS.items())
+
+    def run_from_argv(self, argv: list[str]) -> None:
+        """As typed; whoever typed it knew nothing of what was done since."""
+        self.asked_at = began.BEGAN
+        super().run_from_argv(argv)
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         """The verb and what it may need; a verb says itself what it lacks."""
@@ -22,6 +31,7 @@ class Command(OperatorCommand):
         parser.add_argument("--store", help="screener or registry")
         parser.add_argument("--role", help="the engine's database role, for install and sql")
         parser.add_argument("--to", metavar="STAGE", help="the stage to go to, for advance and rollback")
+        parser.add_argument("--from", metavar="STAGE", help="refuse it unless it is this stage; advance and rollback")
         parser.add_argument("--key", help="one key, as a JSON array")
         parser.add_argument("--reason", default="", help="why; kept in the audit")
         parser.add_argument("--seconds", type=float, help="how long to rehearse, 20 unless said")
@@ -32,6 +42,6 @@ class Command(OperatorCommand):
     def run(self, options: dict[str, Any]) -> int:
         """Run the verb and show its answer."""
         require_taken(options["verb"], options)
-        answer = VERBS[options["verb"]](options)
+        answer = VERBS[options["verb"]]({**options, "asked_at": self.asked_at})
         self.answer(options, answer.data, answer.text)
         return answer.code

@@ -14,24 +14,19 @@ How it can fail, and the answer:
 * two installers at once → an advisory lock; the second finds everything unchanged.
 """
 
-from typing import TypeAlias
-
 from psycopg import errors, sql
 
-from dualwrite import projection, switch
+from dualwrite import switch
+from dualwrite.capture import script
 from dualwrite.exceptions import CaptureBroken, NotInstalled, OldStoreMissing, Refused
 from dualwrite.sql import compose, statement
-from dualwrite.stages import Role, Store
-from dualwrite.stores import Session, cursor, dedicated, describe, first_stage, present, reaching
-from dualwrite.stream import Side, Stream, all_streams
+from dualwrite.stages import Store
+from dualwrite.stores import Session, cursor, dedicated, describe, present, reaching
+from dualwrite.stream import Stream, all_streams
 
-#: Raised when what is installed changes; functions carry it in their names.
-VERSION = 1
 INSTALL_LOCK = 25721
 LOCK_TIMEOUT = "5s"
 NOT_INSTALLED = "the engine is not installed"
-#: What the engine's role needs on a streamed table to mirror from the old store to the new one.
-PRIVILEGES = {Store.SCREENER: ("SELECT",), Store.REGISTRY: ("SELECT", "INSERT", "UPDATE", "DELETE")}
 
 #: What a table, or the account, that cannot be installed for is answered with.
 UNFIT = (
@@ -42,13 +37,11 @@ UNFIT = (
     errors.FeatureNotSupported,
 )
 
-Part: TypeAlias = sql.SQL | sql.Composed
-
 
 def installation_sql(store: Store, role: str) -> str:
     """The whole installation as one script for psql, in one transaction. `role` is the engine's database role."""
-    script = sql.SQL("\n\n").join([sql.SQL("BEGIN;"), *_parts(store, role), sql.SQL("COMMIT;")])
-    return script.as_string(None) + "\n"
+    parts = [*script.installing(all_streams(), store), *script.granting(all_streams(), store, role)]
+    return sql.SQL("\n\n").join([sql.SQL("BEGIN;"), *parts, sql.SQL("COMMIT;")]).as_string(None) + "\n"
 
 
 def install(store: Store, role: str | None = None) -> dict[str, str]:
@@ -74,11 +67,11 @@ def _install(session: Session, store: Store, role: str) -> dict[str, str]:
         stale = [stream for stream in all_streams() if _stale(session, stream, store)]
         if stale:
             _distrust_damaged(session, store, stale)
-            for part in _parts(store, role, stale):
+            for part in script.installing(stale, store):
                 session.execute(part)
-        else:
-            # Who may use it can change without any trigger changing.
-            session.execute(compose("install", "grants", role=sql.Identifier(role)))
+        # Who may use it can change without any trigger changing.
+        for part in script.granting(all_streams(), store, role):
+            session.execute(part)
     return {s.name: "installed" if s in stale else "unchanged" for s in all_streams()}
 
 
@@ -96,7 +89,7 @@ def _require_old_store_of(session: Session) -> None:
 
 def _stale(session: Session, stream: Stream, store: Store) -> bool:
     row = session.execute(statement("install", "installed")).fetchone()
-    return row is None or not row[0] or bool(session.execute(_problems(stream, store)).fetchall())
+    return row is None or not row[0] or bool(session.execute(script.finding_problems(stream, store)).fetchall())
 
 
 def _distrust_damaged(session: Session, store: Store, stale: list[Stream]) -> None:
@@ -105,7 +98,7 @@ def _distrust_damaged(session: Session, store: Store, stale: list[Stream]) -> No
     if row is None or not row[0]:
         return
     for stream in stale:
-        found = session.execute(_problems(stream, store)).fetchall()
+        found = session.execute(script.finding_problems(stream, store)).fetchall()
         if may_have_missed([str(problem[0]) for problem in found]):
             session.execute(compose("install", "distrust", stream=sql.Literal(stream.name)))
 
@@ -141,114 +134,13 @@ def _runtime_role(store: Store) -> str:
         return str(found.fetchone()[0])
 
 
-def _parts(store: Store, role: str, streams: list[Stream] | None = None) -> list[Part]:
-    head: list[Part] = [
-        sql.SQL(statement("install", "schema")),
-        compose("install", "identity", store=sql.Literal(store.value)),
-    ]
-    body: list[Part] = []
-    for stream in all_streams() if streams is None else streams:
-        body.append(_stream_sql(stream, store))
-        body.append(
-            compose(
-                "install",
-                "record",
-                stream=sql.Literal(stream.name),
-                version=sql.Literal(VERSION),
-                fingerprint=_fingerprint(stream, store),
-            )
-        )
-    return [*head, *body, compose("install", "grants", role=sql.Identifier(role))]
-
-
-def _stream_sql(stream: Stream, store: Store) -> Part:
-    side = stream.side(store)
-    written, removed = sql.SQL("written"), sql.SQL("removed")
-    return compose(
-        "install",
-        "stream",
-        stream=sql.Literal(stream.name),
-        lanes=sql.Literal(stream.lanes),
-        store=sql.Literal(store.value),
-        # Before anything is enabled, the old store takes the writes and the new one is no part of it. Where there never
-        # was an old one, the new one takes them.
-        role=sql.Literal((Role.AUTHORITY if store is first_stage().authority else Role.DETACHED).value),
-        table=projection.table(side),
-        table_name=projection.table_name(side),
-        key=projection.key(stream, store),
-        key_columns=projection.key_columns(side),
-        old_key_columns=projection.names(side.match, "OLD"),
-        key_columns_differ=_key_columns_differ(side),
-        note_first_written=_note_first(stream, store, written),
-        note_first_removed=_note_first(stream, store, removed),
-        note_all_written=_note_all(stream, store, written),
-        note_all_removed=_note_all(stream, store, removed),
-        note_all_of_table=_note_all(stream, store, projection.table(side)),
-        **_functions(stream),
-    )
-
-
-def _key_columns_differ(side: Side) -> sql.Composable:
-    """The condition that an UPDATE changed a column of the key, byte for byte: as text, 1.0 and 1.00 are two keys.
-
-    A key is made of text, so columns of the same text make the same key. Comparing rows as images costs three times
-    as much, with every row of every UPDATE.
-    """
-    column = sql.SQL('{0}.{1}::pg_catalog.text COLLATE pg_catalog."C"')
-    pairs = [[column.format(sql.SQL(row), sql.Identifier(name)) for row in ("OLD", "NEW")] for name in side.match]
-    return sql.SQL(" OR ").join([sql.SQL(" IS DISTINCT FROM ").join(pair) for pair in pairs])
-
-
-def _note_first(stream: Stream, store: Store, touched: sql.Composable) -> sql.Composable:
-    return compose(
-        "install",
-        "note_first",
-        stream=sql.Literal(stream.name),
-        lanes=sql.Literal(stream.lanes),
-        key=projection.key(stream, store),
-        key_columns=projection.key_columns(stream.side(store)),
-        touched=touched,
-    )
-
-
-def _note_all(stream: Stream, store: Store, touched: sql.Composable) -> sql.Composable:
-    keys = sql.SQL("SELECT {} AS key FROM (SELECT {} FROM {}) AS t").format(
-        projection.key(stream, store), projection.key_columns(stream.side(store)), touched
-    )
-    return compose("outbox", "pack", lanes=sql.Literal(stream.lanes), keys=keys, cause=sql.Literal("w"))
-
-
-def _functions(stream: Stream) -> dict[str, sql.Composable]:
-    return {
-        f"{event}_function": sql.Identifier(f"{stream.name}_{event}_v{VERSION}")
-        for event in ("insert", "update", "rekey", "delete", "truncate")
-    }
-
-
-def _fingerprint(stream: Stream, store: Store) -> sql.Composable:
-    return compose("install", "fingerprint", table_name=projection.table_name(stream.side(store)))
-
-
-def _problems(stream: Stream, store: Store) -> sql.Composed:
-    return compose(
-        "install",
-        "problems",
-        stream=sql.Literal(stream.name),
-        version=sql.Literal(VERSION),
-        table_name=projection.table_name(stream.side(store)),
-        key_column_names=sql.Literal(list(stream.side(store).match)),
-        privileges=sql.Literal(list(PRIVILEGES[store])),
-        fingerprint=_fingerprint(stream, store),
-    )
-
-
 def problems(stream: Stream, store: Store) -> list[str]:
     """What keeps capture of the stream in that store from being relied on; empty when it can be."""
     with cursor(store) as found:
         found.execute(statement("install", "installed"))
         if not found.fetchone()[0]:
             return [NOT_INSTALLED]
-        found.execute(_problems(stream, store).as_string(found.connection))
+        found.execute(script.finding_problems(stream, store).as_string(found.connection))
         return [str(row[0]) for row in found.fetchall()]
 
 
@@ -269,6 +161,6 @@ def uninstall(store: Store) -> None:
     with reaching(store), dedicated(store, "uninstall", owner=True) as session, session.transaction():
         session.execute("SELECT set_config('lock_timeout', %s, true)", (LOCK_TIMEOUT,))
         for stream in all_streams():
-            session.execute(compose("install", "uninstall_stream", table=projection.table(stream.side(store))))
-            session.execute(compose("install", "uninstall_stream_functions", **_functions(stream)))
+            for part in script.uninstalling_stream(stream, store):
+                session.execute(part)
         session.execute(statement("install", "uninstall_shared"))
