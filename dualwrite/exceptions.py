@@ -113,3 +113,13 @@ class AlreadyRunning(DualWriteError):
     """It is already running."""
 
     exit_code = 4
+
+
+class Cancelled(DualWriteError):
+    """The run was cancelled, so it says nothing."""
+
+
+class RunLost(DualWriteError):
+    """The run lost the connection that made it the only one, so it says nothing."""
+
+    exit_code = 3

@@ -6,6 +6,7 @@
 import os
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
 from typing import Generic, TypeVar
 
 from dualwrite.exceptions import InvalidParameter
@@ -55,77 +56,157 @@ def _boolean(text: str) -> bool:
     return words[text.lower()]
 
 
-def _between(low: float, high: float, kind: Callable[[str], T]) -> Callable[[str], T]:
+def _one_of(*words: str) -> Callable[[str], str]:
+    def parse(text: str) -> str:
+        if text.lower() not in words:
+            raise ValueError(f"valid: {', '.join(words)}")
+        return text.lower()
+
+    return parse
+
+
+def between(low: float, high: float, kind: Callable[[str], T]) -> Callable[[str], T]:
+    """A parser of numbers from `low` to `high`, both included."""
+
     def parse(text: str) -> T:
+        valid = f"valid: a number from {low:g} to {high:g}"
         try:
             number = kind(text)
-        except ValueError:
-            raise ValueError(f"valid: a number from {low:g} to {high:g}") from None
-        if not low <= number <= high:  # type: ignore[operator]
-            raise ValueError(f"valid: a number from {low:g} to {high:g}")
+            # The comparison too: a Decimal that is not a number refuses to be compared.
+            inside = low <= number <= high  # type: ignore[operator]
+        except (ValueError, InvalidOperation):
+            raise ValueError(valid) from None
+        if not inside:
+            raise ValueError(valid)
         return number
 
     return parse
 
 
 DUAL_WRITE_ENABLED = Parameter("DUAL_WRITE_ENABLED", False, _boolean, "whether a stream may be enabled")
-BATCH_SIZE = Parameter("BATCH_SIZE", 10_000, _between(1, 100_000, int), "keys the relay moves in one transaction")
+BATCH_SIZE = Parameter("BATCH_SIZE", 10_000, between(1, 100_000, int), "keys the relay moves in one transaction")
 BRAKE_DELETE_PERCENT = Parameter(
     "BRAKE_DELETE_PERCENT",
     10.0,
-    _between(0, 100, float),
+    between(0, 100, float),
     "share of the mirror's rows the relay may delete within the brake's window; more holds the stream",
 )
 BRAKE_DELETE_ROWS = Parameter(
     "BRAKE_DELETE_ROWS",
     50,
-    _between(0, 1_000_000_000, int),
+    between(0, 1_000_000_000, int),
     "deletes always allowed, however small the mirror",
 )
 BRAKE_WINDOW_SECONDS = Parameter(
     "BRAKE_WINDOW_SECONDS",
     60.0,
-    _between(1, 86_400, float),
+    between(1, 86_400, float),
     "how long the brake adds deletes up, once caught up",
 )
 SWITCH_TIMEOUT_SECONDS = Parameter(
     "SWITCH_TIMEOUT_SECONDS",
     5.0,
-    _between(0.1, 300, float),
+    between(0.1, 300, float),
     "how long writers wait for a switch at most, before it is taken back",
 )
 SWITCH_LOCK_SECONDS = Parameter(
     "SWITCH_LOCK_SECONDS",
     30.0,
-    _between(0.1, 3_600, float),
+    between(0.1, 3_600, float),
     "how long a switch tries to get between two writers before it is refused",
 )
 CANARY_TIMEOUT_SECONDS = Parameter(
     "CANARY_TIMEOUT_SECONDS",
     10.0,
-    _between(0.1, 300, float),
+    between(0.1, 300, float),
     "how long a gate waits for a key it noted itself to be relayed",
 )
 VALIDATION_MAX_AGE_SECONDS = Parameter(
     "VALIDATION_MAX_AGE_SECONDS",
     3600.0,
-    _between(1, 2_592_000, float),
+    between(1, 2_592_000, float),
     "how old the clean strict validation may be on which a stage change relies",
 )
 MAX_LAG_SECONDS = Parameter(
     "MAX_LAG_SECONDS",
     5.0,
-    _between(0.01, 86_400, float),
+    between(0.01, 86_400, float),
     "age of the oldest waiting key that a stage change tolerates",
 )
 SOAK_SECONDS = Parameter(
     "SOAK_SECONDS",
     5.0,
-    _between(0, 3600, float),
+    between(0, 3600, float),
     "how long the lag must stay below its limit before a stage change",
 )
+VALIDATION_LEVEL = Parameter(
+    "VALIDATION_LEVEL",
+    "detailed",
+    _one_of("basic", "detailed", "strict"),
+    "how closely a validation compares when nobody says",
+)
+VALIDATION_BATCH_SIZE = Parameter(
+    "VALIDATION_BATCH_SIZE",
+    10_000,
+    between(1, 1_000_000, int),
+    "rows a validation takes over from a server at a time",
+)
+NUMERIC_TOLERANCE_PERCENT = Parameter(
+    "NUMERIC_TOLERANCE_PERCENT",
+    Decimal("0.01"),
+    between(0, 100, Decimal),
+    "how far two numbers may be apart, in percent of the greater one, and be equal at level detailed",
+)
+DATE_TOLERANCE_SECONDS = Parameter(
+    "DATE_TOLERANCE_SECONDS",
+    Decimal(3600),
+    between(0, 31_536_000, Decimal),
+    "how far two points in time may be apart and be equal at level detailed",
+)
+MAX_MISSING_PERCENT = Parameter(
+    "MAX_MISSING_PERCENT",
+    5.0,
+    between(0, 100, float),
+    "share of the authority's records that the mirror may lack before a validation fails instead of warning",
+)
+MAX_MISMATCH_PERCENT = Parameter(
+    "MAX_MISMATCH_PERCENT",
+    2.0,
+    between(0, 100, float),
+    "share of the records in both stores that may differ before a validation fails instead of warning",
+)
+MAX_DRIFT_PERCENT = Parameter(
+    "MAX_DRIFT_PERCENT",
+    10.0,
+    between(0, 100, float),
+    "difference of both stores' row totals, of the greater one, before a validation fails instead of warning",
+)
+REPAIR_MAX_KEYS = Parameter(
+    "REPAIR_MAX_KEYS",
+    1_000,
+    between(0, 1_000_000_000, int),
+    "keys that a validation repairs at most without being forced",
+)
+REPAIR_TIMEOUT_SECONDS = Parameter(
+    "REPAIR_TIMEOUT_SECONDS",
+    60.0,
+    between(0.1, 86_400, float),
+    "how long a repair waits at most for its keys to be relayed",
+)
+THROTTLE_SESSIONS = Parameter(
+    "THROTTLE_SESSIONS",
+    50,
+    between(0, 100_000, int),
+    "sessions in a transaction on the authority's server from which on a long run makes pauses; 0: never",
+)
+THROTTLE_PAUSE_SECONDS = Parameter(
+    "THROTTLE_PAUSE_SECONDS",
+    0.0,
+    between(0, 60, float),
+    "pause a long run makes between two parts in any case",
+)
 
-ALL: tuple[Parameter[bool] | Parameter[int] | Parameter[float], ...] = (
+ALL: tuple[Parameter[bool] | Parameter[int] | Parameter[float] | Parameter[str] | Parameter[Decimal], ...] = (
     DUAL_WRITE_ENABLED,
     BATCH_SIZE,
     BRAKE_DELETE_PERCENT,
@@ -137,4 +218,15 @@ ALL: tuple[Parameter[bool] | Parameter[int] | Parameter[float], ...] = (
     SOAK_SECONDS,
     SWITCH_TIMEOUT_SECONDS,
     SWITCH_LOCK_SECONDS,
+    VALIDATION_LEVEL,
+    VALIDATION_BATCH_SIZE,
+    NUMERIC_TOLERANCE_PERCENT,
+    DATE_TOLERANCE_SECONDS,
+    MAX_MISSING_PERCENT,
+    MAX_MISMATCH_PERCENT,
+    MAX_DRIFT_PERCENT,
+    REPAIR_MAX_KEYS,
+    REPAIR_TIMEOUT_SECONDS,
+    THROTTLE_SESSIONS,
+    THROTTLE_PAUSE_SECONDS,
 )

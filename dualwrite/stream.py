@@ -7,21 +7,63 @@ from code only, never from a user.
 
 import json
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 
 from django.utils.module_loading import autodiscover_modules
 
 from dualwrite.exceptions import InvalidStream, UnknownName
 from dualwrite.stages import Store
 
+#: Columns that the engine's temporary tables have beside those of a stream (sql/relay.sql, sql/gates.sql).
+RESERVED_FOR_KEYS = ("id", "lane", "key", "ordinal", "present")
+RESERVED = ("key", "ordinal", "present")
+#: Types whose values have a distance.
+FRACTIONAL = ("numeric", "decimal", "real", "double precision", "float4", "float8", "float")
+INTEGRAL = ("smallint", "integer", "int", "bigint", "int2", "int4", "int8")
+
 
 @dataclass(frozen=True)
 class Field:
-    """A field of the canonical record and the PostgreSQL type in which it travels, e.g. numeric(12,6)."""
+    """A field of the canonical record and the PostgreSQL type in which it travels, e.g. numeric(12,6).
+
+    tolerance: how far values may be apart and count as equal in a validation that tolerates anything, in percent of a
+        number or in seconds of a point in time, instead of what holds in general; 0: nothing.
+
+    Raises InvalidStream for a tolerance of a type that has no distance.
+    """
 
     name: str
     type: str = "text"
+    tolerance: Decimal | None = None
+
+    def __post_init__(self) -> None:
+        if self.tolerance is None:
+            return
+        if not self.has_distance:
+            raise InvalidStream(f"field {self.name}: {self.type} has no tolerance; numbers and points in time have")
+        if not (self.tolerance.is_finite() and self.tolerance >= 0):
+            raise InvalidStream(f"field {self.name}: tolerance {self.tolerance}; valid: 0 or more")
+
+    @property
+    def has_distance(self) -> bool:
+        """Whether its values can be more or less far apart."""
+        return self.is_moment or self.is_fractional or self._plain_type in INTEGRAL
+
+    @property
+    def is_fractional(self) -> bool:
+        """Whether its values are numbers with decimals."""
+        return self._plain_type in FRACTIONAL
+
+    @property
+    def is_moment(self) -> bool:
+        """Whether its values are points in time."""
+        return self._plain_type == "date" or self._plain_type.startswith("timestamp")
+
+    @property
+    def _plain_type(self) -> str:
+        return self.type.partition("(")[0].strip().lower()
 
 
 @dataclass(frozen=True)
@@ -46,18 +88,47 @@ class Side:
 
 
 @dataclass(frozen=True)
+class Rule:
+    """Something that must be true of the registry's records by themselves, whatever the other store has.
+
+    query: SQL over the registry that returns, for each exception, what it is about and what is wrong, both as text;
+        without parameters' values it is still a format: a percent sign is written twice.
+    values: its parameters, each read when the rule is looked at.
+    """
+
+    name: str
+    meaning: str
+    query: str
+    values: Mapping[str, Callable[[], object]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Stream:
-    """A table pair moved together. `key` and `fields` are the canonical record, `sides` its two forms."""
+    """A table pair moved together. `key` and `fields` are the canonical record, `sides` its two forms.
+
+    Raises InvalidStream when something is missing, or a field is named as a column of the relay's own tables is.
+    """
 
     name: str
     key: tuple[Field, ...]
     fields: tuple[Field, ...]
     sides: Mapping[Store, Side]
     title: str = field(default="")
+    rules: tuple[Rule, ...] = ()
 
     def __post_init__(self) -> None:
+        self._check_names("key", self.key, RESERVED_FOR_KEYS)
+        self._check_names("fields", self.fields, RESERVED)
         for store in Store:
             self._check(store)
+
+    def _check_names(self, part: str, fields: Sequence[Field], reserved: Sequence[str]) -> None:
+        taken = [f.name for f in fields if f.name in reserved]
+        if taken:
+            raise InvalidStream(
+                f"{self.name}: `{part}` calls a field {', '.join(taken)}; the relay's own tables have columns of these "
+                f"names: {', '.join(reserved)}; give the field another name, its column keeps its own"
+            )
 
     def _check(self, store: Store) -> None:
         side = self.sides.get(store)

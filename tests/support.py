@@ -123,15 +123,21 @@ def database_setting(session: Session, name: str, value: str) -> Iterator[None]:
 
 
 @contextmanager
-def engine_role(screener: Session, monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
-    """Let the engine use a role in the old store that owns nothing there and may do what `install` grants."""
+def engine_role(screener: Session, monkeypatch: pytest.MonkeyPatch, *, only_reads: bool = False) -> Iterator[str]:
+    """Let the engine use a role in the old store that owns nothing there and may do what `install` grants.
+
+    With `only_reads` somebody has taken the rights away again that following the other store needs.
+    """
     name = f"dw_test_plain_{os.getpid()}"
     role = sql.Identifier(name)
     password = secrets.token_urlsafe()
     screener.execute(sql.SQL("CREATE ROLE {} LOGIN PASSWORD {}").format(role, sql.Literal(password)))
     try:
-        screener.execute(sql.SQL("GRANT SELECT ON index_memberships, instruments TO {}").format(role))
         capture.install(Store.SCREENER, role=name)
+        if only_reads:
+            writes = sql.SQL("REVOKE INSERT, UPDATE, DELETE ON index_memberships, instruments FROM {}").format(role)
+            screener.execute(writes)
+            screener.execute(sql.SQL("REVOKE ALL ON ALL SEQUENCES IN SCHEMA public FROM {}").format(role))
         connections[Store.SCREENER.alias].close()
         with monkeypatch.context() as patch:
             patch.setitem(connections[Store.SCREENER.alias].settings_dict, "USER", name)

@@ -1,4 +1,4 @@
-"""Transitions, parked keys, validations and the audit: lists and rows to be read."""
+"""Transitions, parked keys and the audit: lists and rows to be read."""
 
 from django.contrib import admin
 from django.urls import reverse
@@ -6,7 +6,7 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dualwrite.admin.reading import OfStream, ReadOnly, gates_table, readable
-from dualwrite.models import Audit, ParkedKey, StageTransition, ValidationRun
+from dualwrite.models import Audit, ParkedKey, StageTransition
 
 # ModelAdmin takes its type argument in the stubs only, hence the ignored type-arg below.
 
@@ -79,45 +79,6 @@ class ParkedKeyAdmin(OfStream, ReadOnly, admin.ModelAdmin):  # type: ignore[type
     def record_shown(self, row: ParkedKey) -> SafeString | str:
         """The record, readable."""
         return readable(row.record)
-
-
-@admin.register(ValidationRun)
-class ValidationRunAdmin(OfStream, ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    """Every validation."""
-
-    list_display = (
-        "id",
-        "stream_page",
-        "level",
-        "status",
-        "finished_at",
-        "authority_rows",
-        "mirror_rows",
-        "differences_found",
-        "unsettled",
-    )
-    list_filter = ("status", "stream", "level", "started_at")
-    search_fields = ("stream", "error")
-    readonly_fields = ("stream_page", "differences_shown")
-    fields = (
-        ("stream_page", "level", "status"),
-        ("started_at", "finished_at"),
-        ("authority", "generation"),
-        ("authority_rows", "mirror_rows"),
-        ("missing_in_mirror", "extra_in_mirror", "field_mismatch", "unsettled"),
-        "error",
-        "differences_shown",
-    )
-
-    @admin.display(description="differences")
-    def differences_found(self, row: ValidationRun) -> int:
-        """Keys that differ, of whatever kind."""
-        return row.missing_in_mirror + row.extra_in_mirror + row.field_mismatch
-
-    @admin.display(description="the first differing keys")
-    def differences_shown(self, row: ValidationRun) -> SafeString | str:
-        """The differences, readable."""
-        return readable(row.differences)
 
 
 @admin.register(Audit)

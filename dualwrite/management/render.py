@@ -113,6 +113,8 @@ def disabled_text(rows: Sequence[Mapping[str, Any]], *, dry_run: bool) -> str:
     lines = []
     for row in rows:
         lines.append(f"{row['stream']}: {_disabled_sentence(row, dry_run)}")
+        if row["changed"]:
+            lines += numbered(list(row.get("plan", ())))
         lines += [f"! {row['stream']}: {left}" for left in row.get("pending", ())]
     return "\n".join(lines)
 

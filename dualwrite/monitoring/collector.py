@@ -61,7 +61,18 @@ def families(snapshot: Snapshot, now: float) -> Iterator[Metric]:
             family.add_metric([stream], float(value(reading.row)))
         yield family
     yield _applied(readings)
-    yield _last_success(readings)
+    yield _time(
+        "last_success",
+        "When a validation last passed; no series where none ever has.",
+        readings,
+        lambda reading: reading.last_success,
+    )
+    yield _time(
+        "covered_since",
+        "When the part of the stream was looked at that waits longest; no series before a look at everything.",
+        readings,
+        lambda reading: reading.covered_since,
+    )
     yield _health(snapshot.results)
     yield GaugeMetricFamily(
         "registry_metrics_snapshot_age_seconds",
@@ -95,15 +106,14 @@ def _applied(readings: Mapping[str, Reading]) -> CounterMetricFamily:
     return family
 
 
-def _last_success(readings: Mapping[str, Reading]) -> GaugeMetricFamily:
-    family = GaugeMetricFamily(
-        "registry_validation_last_success_timestamp_seconds",
-        "When a validation last passed; no series where none ever has.",
-        labels=["stream"],
-    )
+def _time(
+    name: str, meaning: str, readings: Mapping[str, Reading], at: Callable[[Reading], float | None]
+) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(f"registry_validation_{name}_timestamp_seconds", meaning, labels=["stream"])
     for stream, reading in readings.items():
-        if reading.last_success is not None:
-            family.add_metric([stream], reading.last_success)
+        seconds = at(reading)
+        if seconds is not None:
+            family.add_metric([stream], seconds)
     return family
 
 

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from dualwrite import switch
 from dualwrite.control.status import stream_status
 from dualwrite.exceptions import DualWriteError
 from dualwrite.models import ValidationRun, ValidationStatus
@@ -18,10 +19,13 @@ from dualwrite.monitoring.health import Result
 from dualwrite.monitoring.kept import Kept
 from dualwrite.monitoring.side_by_side import Outcome, Task, side_by_side
 from dualwrite.monitoring.streams import LIMIT_SECONDS, why
+from dualwrite.parameters import VALIDATION_LEVEL
 from dualwrite.sql import statement
 from dualwrite.stages import Store
 from dualwrite.stores import cursor, present, reaching
 from dualwrite.stream import Stream, all_streams
+from dualwrite.validation.coverage import coverage
+from dualwrite.validation.level import Level
 
 log = logging.getLogger(__name__)
 
@@ -30,11 +34,13 @@ KEPT_SECONDS = 10.0
 
 @dataclass(frozen=True)
 class Reading:
-    """One stream: status row, keys applied to each store, the last passed validation (UNIX seconds)."""
+    """One stream: status row, keys applied to each store; UNIX seconds of the last passed validation, and since when
+    every record has been looked at by one."""
 
     row: Mapping[str, Any]
     applied: Mapping[Store, int]
     last_success: float | None
+    covered_since: float | None
     taken_at: float
 
 
@@ -96,7 +102,8 @@ def read(stream: Stream) -> Reading:
     row = stream_status(stream)
     if None in (row["stage"], row["authority"], row["mirroring"], row["outbox"]["pending"], row["parked"]):
         raise DualWriteError(f"stream {stream.name} cannot be read in full")
-    return Reading(row, {s: _applied(stream, s) for s in present()}, _last_success(stream), time.monotonic())
+    applied = {s: _applied(stream, s) for s in present()}
+    return Reading(row, applied, _last_success(stream), _covered_since(stream), time.monotonic())
 
 
 def _applied(stream: Stream, store: Store) -> int:
@@ -110,3 +117,8 @@ def _last_success(stream: Stream) -> float | None:
         passed = ValidationRun.objects.filter(stream=stream.name, status=ValidationStatus.PASSED)
         finished = passed.exclude(finished_at=None).values_list("finished_at", flat=True).first()
     return finished.timestamp() if finished else None
+
+
+def _covered_since(stream: Stream) -> float | None:
+    covered = coverage(stream, switch.authority(stream), Level(VALIDATION_LEVEL.value()))
+    return min(covered.values()).timestamp() if covered else None

@@ -14,11 +14,15 @@ from psycopg import sql
 _HEAD = re.compile(r"^-- name: (\w+)\n", re.MULTILINE)
 
 
+def named_statements(path: Path) -> dict[str, str]:
+    """The statements of such a file by their names."""
+    parts = _HEAD.split(path.read_text(encoding="utf-8"))
+    return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
+
+
 @cache
 def _file(name: str) -> dict[str, str]:
-    text = (Path(__file__).parent / f"{name}.sql").read_text(encoding="utf-8")
-    parts = _HEAD.split(text)
-    return dict(zip(parts[1::2], (part.strip() for part in parts[2::2]), strict=True))
+    return named_statements(Path(__file__).parent / f"{name}.sql")
 
 
 def statement(file: str, name: str) -> str:

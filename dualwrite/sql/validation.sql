@@ -1,35 +1,112 @@
--- name: rows
--- The canonical rows of one store, each as its key and a text that is equal exactly when the record is.
-SELECT {key} AS key, ROW({canonical})::text AS content FROM {table} AS t WHERE {is_record}
+-- name: settings
+-- For this transaction: digests stay in memory, one process for each store, and no session that a standing program left.
+SELECT set_config('work_mem', '64MB', true), set_config('jit', 'off', true),
+       set_config('max_parallel_workers_per_gather', '0', true),
+       set_config('idle_in_transaction_session_timeout', '30min', true)
+
+-- name: hold_still
+-- Nobody rewrites or empties the table until the transaction ends. Taken before the snapshot is.
+LOCK TABLE {table} IN ACCESS SHARE MODE
+
+-- name: size
+-- The instant of the snapshot, the table's blocks, and about how many rows it has.
+SELECT clock_timestamp(), pg_relation_size(c.oid) / current_setting('block_size')::bigint,
+       CASE WHEN c.reltuples >= 0 AND c.relpages > 0
+            THEN c.reltuples / c.relpages * (pg_relation_size(c.oid) / current_setting('block_size')::bigint)
+            ELSE pg_relation_size(c.oid) / 100 END::bigint
+  FROM pg_class AS c WHERE c.oid = {table_name}::regclass
+
+-- name: native_text
+-- A link of the chain: a value into the hash of what came before. The word for NULL is made anew for each run, so that
+-- no value can be it. COLLATE "C": by bytes, and whatever the collations of the columns are.
+hashtextextended(coalesce({value}, {nothing}) COLLATE "C", {seed})
+
+-- name: native_date
+-- The same for a date, by its day: the two days that cannot be stand for NULL and beginning of all time.
+hashint4extended(CASE WHEN isfinite({value}) THEN {value} - DATE '2000-01-01' WHEN {value} IS NULL THEN -2147483648
+                      WHEN {value} > DATE '2000-01-01' THEN 2147483647 ELSE -2147483647 END, {seed})
+
+-- name: native_key_part
+-- A link of the key's chain; NULL makes the whole chain NULL.
+hashtextextended(({value})::text COLLATE "C", {seed})
+
+-- name: native_key
+-- The hash of the key; of its text where a part is NULL.
+coalesce({chain}, hashtextextended({key} COLLATE "C", 0))
+
+-- name: md5_key
+-- The hash of the key where servers hash differently; by the bytes of one encoding.
+('x' || substr(md5(convert_to({key}, 'UTF8')), 1, 16))::bit(64)::bigint
+
+-- name: md5_row
+-- The hash of the row: of a text that no two rows share, begun with a word made anew for each run.
+('x' || substr(md5(convert_to(ROW({nothing}, {seed}, {values})::text, 'UTF8')), 1, 16))::bit(64)::bigint
 
 -- name: digest
--- Per bucket of keys: how many rows, and the sum of 64 bits of each row's md5. One statement, so one snapshot.
-SELECT hashed.bucket, count(*), sum(hashed.digest) FROM (
-    SELECT ('x' || substr(md5(r.key), 1, 4))::bit(16)::int & {mask} AS bucket,
-           ('x' || substr(md5(ROW(r.key, r.content)::text), 1, 16))::bit(64)::bigint::numeric AS digest
-      FROM ({rows}) AS r) AS hashed
- GROUP BY hashed.bucket
+-- Per bucket of keys: how many rows, and the sum of their hashes. OFFSET 0 keeps the key's hash from being made twice.
+SELECT ((z.kh & {mask})::int4), count(*), sum({row_hash})::text
+  FROM (SELECT {key_hash} AS kh{values} FROM {table} AS t WHERE {is_record} AND {within} OFFSET 0) AS z
+ GROUP BY 1
 
--- name: bucket_rows
--- Keys and row digests of some buckets, in an order both stores agree on whatever their collations.
-SELECT b.hash, b.key, b.digest
-  FROM (SELECT md5(r.key) AS hash, r.key, md5(r.content) AS digest FROM ({rows}) AS r) AS b
- WHERE ('x' || substr(b.hash, 1, 4))::bit(16)::int & {mask} = ANY ({buckets}::int[])
- ORDER BY b.hash COLLATE "C", b.key COLLATE "C", b.digest COLLATE "C"
+-- name: blocks
+-- The rows of some blocks.
+t.ctid >= {low}::tid AND t.ctid < {high}::tid
+
+-- name: blocks_on
+-- The rows from a block on.
+t.ctid >= {low}::tid
+
+-- name: slice
+-- The rows of a slice of the key hashes; an index on the same expression serves.
+{key_hash} BETWEEN {low} AND {high}
+
+-- name: in_buckets
+-- The rows of some buckets.
+(({key_hash} & {mask})::int4) = ANY ({buckets}::int4[])
+
+-- name: hashed_rows
+-- Key hash, row hash, key and values of rows, in an order both stores agree on whatever their collations.
+SELECT {key_hash}, {row_hash}, {key}, {values} FROM {table} AS t WHERE {is_record} AND {within} ORDER BY 1, 2
+
+-- name: hashed_rows_of_keys
+-- The same of named keys, found through the store's own index.
+SELECT {key_hash}, {row_hash}, r.key, {values}
+  FROM (SELECT k AS key, {key_parts} FROM unnest({keys}::text[]) AS k) AS r
+  JOIN {table} AS t ON {match} AND {is_record}
+ WHERE {within} ORDER BY 1, 2
+
+-- name: hashed_rows_by_key_text
+-- The same of keys that no column can be compared with, since a part is NULL.
+SELECT {key_hash}, {row_hash}, {key}, {values}
+  FROM {table} AS t WHERE {key} = ANY ({keys}::text[]) AND {is_record} AND {within} ORDER BY 1, 2
 
 -- name: records
--- The present rows of some keys: key, content, version, and the fields by name, as text.
-SELECT r.key, ROW({canonical})::text, t.xmin::text,
+-- The present rows of some keys: key, values as compared, version, and the fields by name, as text.
+SELECT r.key, {values}, t.xmin::text,
        (SELECT jsonb_object_agg(v.key, left(v.value, 1000)) FROM jsonb_each_text(to_jsonb(f)) AS v)::text
   FROM (SELECT k AS key, {key_parts} FROM unnest(%(keys)s::text[]) AS k) AS r
   JOIN {table} AS t ON {match} AND {is_record}
  CROSS JOIN LATERAL (SELECT {record}) AS f
 
-
 -- name: records_by_key_text
 -- The same for keys that no column can be compared with, since a part is NULL.
-SELECT {key}, ROW({canonical})::text, t.xmin::text,
+SELECT {key}, {values}, t.xmin::text,
        (SELECT jsonb_object_agg(v.key, left(v.value, 1000)) FROM jsonb_each_text(to_jsonb(f)) AS v)::text
   FROM {table} AS t CROSS JOIN LATERAL (SELECT {record}) AS f
  WHERE {key} = ANY (%(keys)s::text[]) AND {is_record}
 
+-- name: waiting
+-- Which of these keys wait in the outbox: their first note, its age, and the first note of the key's lane.
+SELECT waiting.key, min(waiting.id), extract(epoch FROM clock_timestamp() - min(waiting.noted_at))::float8,
+       (SELECT o.id FROM dualwrite.outbox o WHERE o.lane = waiting.lane ORDER BY o.id LIMIT 1)
+  FROM (SELECT unnest(o.key || o.others) AS key, o.id, o.lane, o.noted_at FROM dualwrite.outbox o
+         WHERE o.lane = ANY (SELECT %(lanes)s | (hashtextextended(k, 0) & 15)::int FROM unnest(%(keys)s::text[]) AS k)) AS waiting
+ WHERE waiting.key = ANY (%(keys)s::text[])
+ GROUP BY waiting.key, waiting.lane
+
+-- name: probe
+-- Hashes of values that any two servers must hash alike before their hashes are compared, and how texts are encoded.
+SELECT array_agg(({hash})::text ORDER BY v.number) || current_setting('server_encoding')
+  FROM (VALUES (1, 'NSE:"a|b",\', 1.5::numeric, DATE '1999-12-31'), (2, NULL, -0.000001, 'infinity'),
+               (3, '', 'NaN', NULL), (4, repeat('long', 100), 123456789012345678901234567890, '-infinity'),
+               (5, ' ', NULL, '0044-03-15 BC')) AS v (number, text, amount, day)

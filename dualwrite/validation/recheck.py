@@ -1,140 +1,135 @@
 """From candidate to verdict, key by key: authority, nothing pending, mirror, authority again."""
 
-import json
 import threading
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from enum import StrEnum
-from typing import Any
 
-from dualwrite import outbox
 from dualwrite.models import ParkedKey
+from dualwrite.runs import Watch
 from dualwrite.stages import Store
-from dualwrite.stores import cursor
-from dualwrite.stream import Stream, split_keyless
-from dualwrite.validation import rows
+from dualwrite.stores import reaching
+from dualwrite.stream import Stream
+from dualwrite.validation.look import Look, Waiting, read, waiting_of
+from dualwrite.validation.tolerance import Rule
+from dualwrite.validation.verdict import History, Kind, Verdict
 
 #: Seconds waited before the next look at keys that have not come to rest.
 PATIENCE = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
+#: Records of one key that are shown.
+SHOWN = 10
 #: Keys read by one statement.
 CHUNK = 500
+#: A key that has waited so long, while nothing of its lane was relayed, is stuck.
+STUCK_AFTER_SECONDS = 300.0
 
 
-class Kind(StrEnum):
-    """What is wrong with a key."""
-
-    MISSING = "missing_in_mirror"
-    EXTRA = "extra_in_mirror"
-    MISMATCH = "field_mismatch"
-    UNSETTLED = "unsettled"  #: it never came to rest: neither a difference nor equal
-
-
-@dataclass(frozen=True)
-class Verdict:
-    """A key that differs, with both stores' records and what is known of its way."""
-
-    kind: Kind
-    key: str
-    authority: list[dict[str, Any]]
-    mirror: list[dict[str, Any]]
-    history: str
-
-
-@dataclass(frozen=True)
-class Row:
-    """A present row: its content as compared, its version in its own store, its fields as text."""
-
-    content: str
-    version: str
-    fields: dict[str, Any]
-
-
-Rows = dict[str, list[Row]]
-
-
-@dataclass(frozen=True)
-class Look:
-    """What one look at a key found in both stores."""
-
-    authority: list[Row]
-    mirror: list[Row]
-
-    @property
-    def equal(self) -> bool:
-        """Whether both stores have the same records."""
-        return [row.content for row in self.authority] == [row.content for row in self.mirror]
-
-
-def recheck(stream: Stream, authority: Store, keys: Sequence[str]) -> Iterator[Verdict]:
-    """The verdicts about candidate keys; a key that turns out equal gives none.
+def recheck(
+    stream: Stream,
+    authority: Store,
+    keys: Sequence[str],
+    rule: Rule | None = None,
+    watch: Watch | None = None,
+    *,
+    stuck_after_seconds: float = STUCK_AFTER_SECONDS,
+) -> Iterator[Verdict]:
+    """The verdicts about candidate keys; a key that turns out equal gives none. Without a rule: every field, exactly.
 
     A difference counts only when two looks in a row, some time apart, find the same: a key that was changed, relayed
     and changed back between the reads of one look would otherwise seem different.
     """
-    found: dict[str, Look | None] = dict.fromkeys(keys)
-    pause = threading.Event()
+    judge = _Judge(stream, authority, rule or Rule(stream.fields), stuck_after_seconds)
+    watch = watch or Watch()
+    open_keys, pause = list(dict.fromkeys(keys)), threading.Event()
     for patience in (0.0, *PATIENCE):
         pause.wait(patience)
-        for chunk in _chunks(list(found)):
-            for key, look in _look(stream, authority, chunk).items():
-                if look is not None and look.equal:
-                    del found[key]
-                elif look is not None and look == found[key]:
-                    del found[key]
-                    yield _verdict(stream, key, look)
-                else:
-                    found[key] = look
-        if not found:
+        before, open_keys = open_keys, []
+        for chunk in _chunks(before):
+            verdicts = judge.look(chunk)
+            watch.advance(len(chunk) - len(judge.unsettled))
+            open_keys += judge.unsettled
+            yield from verdicts
+        if not open_keys:
             return
-    for key, look in found.items():
-        yield Verdict(
-            Kind.UNSETTLED,
-            key,
-            _fields(look.authority if look else []),
-            _fields(look.mirror if look else []),
-            "pending",
-        )
+    for chunk in _chunks(open_keys):
+        yield from judge.give_up(chunk)
 
 
-def _look(stream: Stream, authority: Store, keys: Sequence[str]) -> dict[str, Look | None]:
-    """A look at each key, None for one that does not rest: noted and not relayed, or written between the two reads."""
-    before = read(stream, authority, keys)
-    waiting = outbox.pending_of(stream, authority, keys)
-    mirror = read(stream, authority.peer, keys)
-    after = read(stream, authority, keys)
+class _Judge:
+    """Looks at keys, remembers what it saw, and says what two looks in a row have shown."""
+
+    def __init__(self, stream: Stream, authority: Store, rule: Rule, stuck_after_seconds: float) -> None:
+        self._stream, self._authority, self._rule = stream, authority, rule
+        self._stuck_after = stuck_after_seconds
+        self._seen: dict[str, Look] = {}
+        self._waited_first: dict[str, Waiting] = {}
+        #: The keys of the last look about which nothing can be said yet.
+        self.unsettled: list[str] = []
+
+    def look(self, keys: Sequence[str]) -> list[Verdict]:
+        """Look at the keys once more; returns the verdicts."""
+        settled, self.unsettled = [], []
+        for key, look in _look(self._stream, self._authority, keys, self._rule).items():
+            before = self._seen.pop(key, None)
+            if look.rests and self._rule.agree(*look.values):
+                continue
+            if look.rests and look == before:
+                settled.append((key, look))
+                continue
+            self._seen[key] = look
+            self.unsettled.append(key)
+            if look.waiting:
+                self._waited_first.setdefault(key, look.waiting)
+        parked = _parked(self._stream, [key for key, _ in settled])
+        return [self._difference(key, look, key in parked) for key, look in settled]
+
+    def _difference(self, key: str, look: Look, parked: bool) -> Verdict:
+        ones, others = look.values
+        kind = Kind.MISSING if not others else Kind.MISMATCH if ones else Kind.EXTRA
+        history = History.PARKED if parked else History.NEVER_CAPTURED
+        # Where one side has more records of the key it is their number that differs.
+        names = self._rule.differing(ones, others) if len(ones) == len(others) else set()
+        return self._verdict(kind, key, look, history, names)
+
+    def give_up(self, keys: Sequence[str]) -> Iterator[Verdict]:
+        """The verdicts about keys that never came to rest."""
+        parked = _parked(self._stream, keys)
+        for key in keys:
+            look = self._seen[key]
+            history = History.PARKED if key in parked else History.PENDING
+            kind = Kind.STUCK if self._is_stuck(key, look, key in parked) else Kind.UNSETTLED
+            yield self._verdict(kind, key, look, history, set())
+
+    def _is_stuck(self, key: str, look: Look, parked: bool) -> bool:
+        """Whether it waits and nobody works on it: it is parked as well, or it and all before it wait as they did."""
+        if look.waiting is None:
+            return False
+        stands_still = look.waiting.place == self._waited_first[key].place
+        return parked or (stands_still and look.waiting.seconds >= self._stuck_after)
+
+    def _verdict(self, kind: Kind, key: str, look: Look, history: History, names: set[str]) -> Verdict:
+        ordered = tuple(field.name for field in self._rule.fields if field.name in names)
+        ones, others = look.shown
+        return Verdict(kind, key, ones[:SHOWN], others[:SHOWN], history, ordered, (len(ones), len(others)))
+
+
+def _look(stream: Stream, authority: Store, keys: Sequence[str], rule: Rule) -> dict[str, Look]:
+    """A look at each key; it does not rest when it is noted and not relayed, or was written between the two reads."""
+    before = read(stream, authority, keys, rule)
+    waiting = waiting_of(stream, authority, keys)
+    mirror = read(stream, authority.peer, keys, rule)
+    after = read(stream, authority, keys, rule)
     return {
-        key: None
-        if key in waiting or before.get(key) != after.get(key)
-        else Look(after.get(key, []), mirror.get(key, []))
+        key: Look(after.get(key, []), mirror.get(key, []), waiting.get(key), before.get(key) != after.get(key))
         for key in keys
     }
 
 
-def _verdict(stream: Stream, key: str, look: Look) -> Verdict:
-    kind = Kind.MISSING if not look.mirror else Kind.MISMATCH if look.authority else Kind.EXTRA
-    parked = ParkedKey.objects.filter(stream=stream.name, key=key).exists()
-    history = "parked" if parked else "never captured"
-    return Verdict(kind, key, _fields(look.authority), _fields(look.mirror), history)
-
-
-def _fields(rows: list[Row]) -> list[dict[str, Any]]:
-    return [row.fields for row in rows]
+def _parked(stream: Stream, keys: Sequence[str]) -> set[str]:
+    if not keys:
+        return set()
+    with reaching(Store.REGISTRY):
+        found = ParkedKey.objects.filter(stream=stream.name, key__in=keys)
+        return set(found.values_list("key", flat=True))
 
 
 def _chunks(keys: Sequence[str]) -> Iterator[Sequence[str]]:
     return (keys[start : start + CHUNK] for start in range(0, len(keys), CHUNK))
-
-
-def read(stream: Stream, store: Store, keys: Sequence[str]) -> Rows:
-    """The present rows of the keys, each list in one order; a key without row is missing from the result."""
-    whole, keyless = split_keyless(keys)
-    found: Rows = {}
-    for some, by_key_text in ((whole, False), (keyless, True)):
-        if not some:
-            continue
-        query = rows.records(stream, store, by_key_text=by_key_text)
-        with cursor(store) as session:
-            session.execute(query.as_string(session.connection), {"keys": some})
-            for key, content, version, fields in session.fetchall():
-                found.setdefault(str(key), []).append(Row(str(content), str(version), json.loads(fields)))
-    return {key: sorted(some, key=lambda row: row.content) for key, some in found.items()}

@@ -1,91 +1,119 @@
-"""SQL of the rows that validation compares, for one store of a stream."""
+"""The statements of a comparison, for one store of a stream. Pure: declarations in, psycopg compositions out."""
 
-import re
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from psycopg import sql
 
 from dualwrite import projection
 from dualwrite.sql import compose
 from dualwrite.stages import Store
-from dualwrite.stream import Field, Side, Stream
+from dualwrite.stream import Field, Stream
+from dualwrite.validation import values
+from dualwrite.validation.hashing import Hashing
+from dualwrite.validation.scope import Scope
+
+ALL = sql.SQL("true")
 
 
-def canonical(stream: Stream, store: Store) -> sql.Composable:
-    """The fields by value: 1.50 and 1.5 give the same text."""
-    return sql.SQL(", ").join([_by_value(stream.side(store), f) for f in stream.fields])
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one store of a stream, as one comparison looks at them: these fields, hashed like that."""
+
+    stream: Stream
+    store: Store
+    fields: tuple[Field, ...]
+    hashing: Hashing
+
+    def digest(self, buckets: int, within: sql.Composable) -> sql.Composed:
+        """Bucket, rows, sum of row hashes."""
+        side = self.stream.side(self.store)
+        columns = [sql.Identifier(f"v{number}") for number in range(len(self.fields))]
+        listed = [
+            sql.SQL(", {} AS {}").format(values.raw(field, side), column)
+            for field, column in zip(self.fields, columns, strict=True)
+        ]
+        z = [sql.SQL("z.{}").format(column) for column in columns]
+        return compose(
+            "validation",
+            "digest",
+            mask=sql.Literal(buckets - 1),
+            row_hash=self.hashing.row(sql.SQL("z.kh"), self.fields, z),
+            key_hash=self.key_hash,
+            values=sql.Composed(listed),
+            within=within,
+            **_table(self.stream, self.store),
+        )
+
+    def hashed(self, within: sql.Composable, *, with_values: bool) -> sql.Composed:
+        """Key hash, row hash, key and, when asked for, values of every row, in order."""
+        key = projection.key(self.stream, self.store)
+        return compose("validation", "hashed_rows", key=key, within=within, **self._hashes(with_values))
+
+    def hashed_of_keys(
+        self, keys: Sequence[str], within: sql.Composable, *, by_key_text: bool, with_values: bool
+    ) -> sql.Composed:
+        """The same of named keys."""
+        asked = {"keys": sql.Literal(list(keys)), "within": within, **self._hashes(with_values)}
+        if by_key_text:
+            key = projection.key(self.stream, self.store)
+            return compose("validation", "hashed_rows_by_key_text", key=key, **asked)
+        parts, match = projection.key_parts(self.stream, "k"), projection.match(self.stream, self.store)
+        return compose("validation", "hashed_rows_of_keys", key_parts=parts, match=match, **asked)
+
+    def of_scope(self, scope: Scope) -> sql.Composable:
+        """The condition that a row is in the slice of the scope."""
+        if scope.is_whole:
+            return ALL
+        low, high = map(sql.Literal, scope.bounds)
+        return compose("validation", "slice", key_hash=self.key_hash, low=low, high=high)
+
+    def outside(self, scope: Scope) -> sql.Composable:
+        """The condition that a row is not in the slice of the scope."""
+        return sql.SQL("NOT ({})").format(self.of_scope(scope)) if scope.part else ALL
+
+    def in_buckets(self, buckets: int, some: Sequence[int]) -> sql.Composable:
+        """The condition that a row is in one of some buckets."""
+        mask, listed = sql.Literal(buckets - 1), sql.Literal(list(some))
+        return compose("validation", "in_buckets", key_hash=self.key_hash, mask=mask, buckets=listed)
+
+    @property
+    def key_hash(self) -> sql.Composable:
+        """The hash of the key of a row `t`."""
+        return self.hashing.key(self.stream, self.store)
+
+    def _hashes(self, with_values: bool) -> dict[str, sql.Composable]:
+        side = self.stream.side(self.store)
+        raw = [values.raw(field, side) for field in self.fields]
+        compared = sql.SQL("to_json({})::text").format(values.compared(self.fields, self.stream, self.store))
+        return {
+            "key_hash": self.key_hash,
+            "row_hash": self.hashing.row(self.key_hash, self.fields, raw),
+            "values": compared if with_values else sql.SQL("''"),
+            **_table(self.stream, self.store),
+        }
 
 
-def named(stream: Stream, store: Store) -> sql.Composable:
-    """The same, each under its name."""
-    side = stream.side(store)
-    return sql.SQL(", ").join(
-        [sql.SQL("{} AS {}").format(_by_value(side, f), sql.Identifier(f.name)) for f in stream.fields]
-    )
-
-
-def _by_value(side: Side, field: Field) -> sql.Composable:
-    if not field.type.startswith("numeric"):
-        return projection.typed(field, side)
-    raw = projection.expression(side.reads[field.name])
-    bounds = re.fullmatch(r"numeric\((\d+),\s*(\d+)\)", field.type)
-    if bounds is None:
-        return sql.SQL("trim_scale(({})::numeric)").format(raw)
-    precision, scale = int(bounds[1]), int(bounds[2])
-    # A number that does not fit is left as it is: it differs from whatever the other store has, instead of failing
-    # the whole comparison. NaN counts as greater than every number.
-    fits = sql.SQL("abs(round(({})::numeric, {})) < 1e{}").format(
-        raw, sql.Literal(scale), sql.Literal(precision - scale)
-    )
-    return sql.SQL("trim_scale(CASE WHEN {} THEN round(({})::numeric, {}) ELSE ({})::numeric END)").format(
-        fits, raw, sql.Literal(scale), raw
-    )
-
-
-def rows(stream: Stream, store: Store) -> sql.Composed:
-    """Key and content of every record."""
-    side = stream.side(store)
-    return compose(
-        "validation",
-        "rows",
-        key=projection.key(stream, store),
-        canonical=canonical(stream, store),
-        table=projection.table(side),
-        is_record=projection.is_record(side),
-    )
-
-
-def digest(stream: Stream, store: Store, mask: int) -> sql.Composed:
-    """Bucket, rows, digest."""
-    return compose("validation", "digest", rows=rows(stream, store), mask=sql.Literal(mask))
-
-
-def bucket_rows(stream: Stream, store: Store, mask: int, buckets: Sequence[int]) -> sql.Composed:
-    """Order, key, row digest of some buckets."""
-    return compose(
-        "validation",
-        "bucket_rows",
-        rows=rows(stream, store),
-        mask=sql.Literal(mask),
-        buckets=sql.Literal(list(buckets)),
-    )
-
-
-def records(stream: Stream, store: Store, *, by_key_text: bool) -> sql.Composed:
-    """Key, content, fields of given keys (parameter `keys`)."""
-    side = stream.side(store)
-    fragments = {
-        "canonical": canonical(stream, store),
-        "table": projection.table(side),
-        "is_record": projection.is_record(side),
-        "record": named(stream, store),
+def records(stream: Stream, store: Store, fields: Sequence[Field], *, by_key_text: bool) -> sql.Composed:
+    """Key, values of these fields, version, and all fields to be shown, of given keys (parameter `keys`)."""
+    shown = {
+        "values": values.compared(fields, stream, store),
+        "record": values.named(stream, store),
+        **_table(stream, store),
     }
     if by_key_text:
-        return compose("validation", "records_by_key_text", key=projection.key(stream, store), **fragments)
-    return compose(
-        "validation",
-        "records",
-        key_parts=projection.key_parts(stream, "k"),
-        match=projection.match(stream, store),
-        **fragments,
-    )
+        return compose("validation", "records_by_key_text", key=projection.key(stream, store), **shown)
+    parts, match = projection.key_parts(stream, "k"), projection.match(stream, store)
+    return compose("validation", "records", key_parts=parts, match=match, **shown)
+
+
+def _table(stream: Stream, store: Store) -> dict[str, sql.Composable]:
+    side = stream.side(store)
+    return {"table": projection.table(side), "is_record": projection.is_record(side)}
+
+
+def blocks(low: int, high: int | None) -> sql.Composable:
+    """The condition that a row is in these blocks of its table; `high`: the first that is not, None for all."""
+    if high is None:
+        return compose("validation", "blocks_on", low=sql.Literal(f"({low},0)")) if low else ALL
+    return compose("validation", "blocks", low=sql.Literal(f"({low},0)"), high=sql.Literal(f"({high},0)"))

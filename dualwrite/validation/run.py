@@ -1,121 +1,199 @@
-"""One validation run of one stream: its row, its steps, its status."""
+"""One validation of one stream: its row, its steps, its status. Command, main job and schedule call `validate`."""
 
-from collections import Counter
-from collections.abc import Callable
-from itertools import islice
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, TypeVar
 
 from django.utils import timezone
 
 from dualwrite import runs, switch
-from dualwrite.exceptions import Refused, UnknownName
+from dualwrite.exceptions import DualWriteError, StoreUnreachable, UnknownName, UsageError
+from dualwrite.failpoints import reach
 from dualwrite.models import ValidationRun, ValidationStatus
-from dualwrite.stages import Role, Store
-from dualwrite.stores import require_present
-from dualwrite.stream import Stream
-from dualwrite.switch import State
-from dualwrite.validation import compare
-from dualwrite.validation.recheck import Kind, Verdict, recheck
+from dualwrite.runs import Outcome, Watch
+from dualwrite.stages import Store
+from dualwrite.stores import reaching
+from dualwrite.stream import Stream, stream_named
+from dualwrite.switch import Actor, State
+from dualwrite.validation import coverage, result, rules, thresholds
+from dualwrite.validation import repair as repairing
+from dualwrite.validation.coverage import Task
+from dualwrite.validation.engine import compare
+from dualwrite.validation.level import Level
+from dualwrite.validation.repair import Repair
+from dualwrite.validation.scope import Scope
+from dualwrite.validation.standing import comparable, is_same, reason_to_skip
+from dualwrite.validation.verdict import Findings
 
-LEVELS = ("strict",)
-KEPT_DIFFERENCES = 100
-#: More differing keys than this are a verdict in themselves.
-MOST_CANDIDATES = 100_000
+T = TypeVar("T")
+#: The exit code of what could not be told.
+COULD_NOT_TELL = StoreUnreachable.exit_code
+SWITCHED = "the stream was switched, disabled or enabled meanwhile; validate again"
+
+
+@dataclass(frozen=True)
+class _Case:
+    """One run under way."""
+
+    run: ValidationRun
+    stream: Stream
+    begun: State
+    level: Level
+    watch: Watch
+
+    task: Task
+
+    def compare(self, scope: Scope) -> Findings:
+        """Compare a part of the stream as this run does."""
+        return compare(self.stream, self.begun.store, self.level, scope, self.watch)
 
 
 def validate(
-    stream: Stream, level: str = "strict", progress: Callable[[str], None] = lambda sentence: None
+    stream: Stream,
+    level: str = Level.STRICT,
+    scope: Scope | None = None,
+    watch: Watch | None = None,
+    repair: Repair | None = None,
+    *,
+    resumes: int | None = None,
+    incremental: bool = False,
+    unattended: bool = False,
 ) -> ValidationRun:
     """Compare both stores of the stream and return the stored run; it has passed only when nothing was found.
+
+    `scope`: everything unless given. `incremental`: what was touched since the last run and the slice that waits
+    longest instead, or everything where that is not enough; the run says why. `watch` tells how far it is and may stop
+    it, which is no error: the run is `cancelled` then. `resumes`: the run that is done again. `unattended`: nobody
+    asked, so where there is nothing to compare the run is `skipped`, no refusal.
 
     Raises UnknownName for a level, AlreadyRunning, Refused where there is no old store or it follows no more, and
     whatever kept it from being completed (stored as `error`).
     """
-    if level not in LEVELS:
-        raise UnknownName("level", level, LEVELS)
-    require_present(Store.SCREENER, f"stream {stream.name} has nothing to be compared with")
-    with runs.only_run("validation", stream):
-        _mark_dead(stream)
-        switch.require_pair()
-        authority = switch.authority(stream)
-        _require_mirror(stream, authority)
-        run = ValidationRun.objects.create(
-            stream=stream.name, level=level, authority=authority.store.value, generation=authority.generation
+    chosen = level_named(level)
+    if unattended and (why := reason_to_skip(stream)):
+        return _skipped(stream, chosen, scope or Scope.whole(), why)
+    with runs.only(ValidationRun, stream) as owner:
+        values = {"level": chosen.value, "resumes": resumes, **owner.as_fields()}
+        begun = _begun(stream, repair, values)
+        task = _told(stream, values, lambda: coverage.task(stream, begun, chosen, _asked(scope, incremental)))
+        run = ValidationRun(
+            stream=stream.name,
+            authority=begun.store.value,
+            generation=begun.generation,
+            scope=str(task.scope),
+            configuration=_configuration(chosen, task, incremental=incremental),
+            **values,
         )
-        try:
-            _compare(run, stream, authority, progress)
-        except BaseException as exc:
-            _close(run, ValidationStatus.ERROR, error=str(exc) or type(exc).__name__)
-            raise
+        with reaching(Store.REGISTRY):
+            run.save(force_insert=True)
+        case = _Case(run, stream, begun, chosen, watch or Watch(), task)
+        runs.conduct(run, owner, case.watch, begun.store, lambda: _work(case, repair))
     return run
 
 
-def _require_mirror(stream: Stream, authority: State) -> None:
-    if authority.store is Store.REGISTRY and switch.state(stream, Store.SCREENER).role is Role.DETACHED:
-        raise Refused(f"stream {stream.name} is complete: the old store follows no more, nothing is to be compared")
+def _configuration(level: Level, task: Task, *, incremental: bool) -> dict[str, object]:
+    asked = {"incremental": incremental, **({"everything_because": task.why} if task.why else {})}
+    return {"level": level.value, "scope": str(task.scope), "tolerance": result.tolerance(), **asked}
 
 
-def _compare(run: ValidationRun, stream: Stream, begun: State, progress: Callable[[str], None]) -> None:
-    authority = begun.store
-    progress(f"{stream.name}: comparing digests")
-    found = compare.digests(stream)
-    run.authority_rows, run.mirror_rows = found[authority].rows, found[authority.peer].rows
-    buckets = compare.differing(found[Store.SCREENER], found[Store.REGISTRY])
-    tally: Counter[Kind] = Counter()
-    if buckets:
-        progress(f"{stream.name}: looking into {len(buckets)} of {compare.BUCKETS} buckets")
-    # All of them first: no snapshot stays open while keys are waited for, and they are waited for together.
-    keys = list(islice(compare.candidates(stream, buckets), MOST_CANDIDATES + 1))
-    for verdict in recheck(stream, authority, keys[:MOST_CANDIDATES]):
-        tally[verdict.kind] += 1
-        if len(run.differences) < KEPT_DIFFERENCES:
-            run.differences.append(_row(verdict))
-    run.missing_in_mirror, run.extra_in_mirror = tally[Kind.MISSING], tally[Kind.EXTRA]
-    run.field_mismatch, run.unsettled = tally[Kind.MISMATCH], tally[Kind.UNSETTLED]
-    now = switch.authority(stream)
-    if (now.store, now.epoch, now.generation) != (begun.store, begun.epoch, begun.generation):
+def level_named(name: str) -> Level:
+    """The level of that name; raises UnknownName listing the valid ones."""
+    try:
+        return Level(name)
+    except ValueError as exc:
+        raise UnknownName("level", name, [level.value for level in Level]) from exc
+
+
+def _begun(stream: Stream, repair: Repair | None, values: Mapping[str, Any]) -> State:
+    """The state the run begins with."""
+    here = _told(stream, values, lambda: comparable(stream))
+    if repair is not None:
+        repairing.require_possible(stream, here, repair)
+    return here
+
+
+def _told(stream: Stream, values: Mapping[str, Any], ask: Callable[[], T]) -> T:
+    """What is to be known first. Where it cannot be told that is kept as a run as well, since somebody relies on it."""
+    try:
+        return ask()
+    except DualWriteError as exc:
+        if exc.exit_code == COULD_NOT_TELL:
+            error = {"status": ValidationStatus.ERROR, "error": str(exc), "finished_at": timezone.now()}
+            with reaching(Store.REGISTRY):
+                ValidationRun.objects.create(stream=stream.name, **values, **error)
+        raise
+
+
+def _asked(scope: Scope | None, incremental: bool) -> Scope | None:
+    return None if incremental else scope or Scope.whole()
+
+
+def _skipped(stream: Stream, level: Level, scope: Scope, why: str) -> ValidationRun:
+    values = {"status": ValidationStatus.SKIPPED, "error": why, "finished_at": timezone.now()}
+    with reaching(Store.REGISTRY):
+        return ValidationRun.objects.create(stream=stream.name, level=level.value, scope=str(scope), **values)
+
+
+def _work(case: _Case, repair: Repair | None) -> Outcome:
+    limits = thresholds.in_force()  # first: a parameter that is none is told before the work, not after it
+    began, scope = time.monotonic(), case.task.scope
+    found = case.compare(scope)
+    reach("validation compared")
+    seconds = time.monotonic() - began
+    if not is_same(case.begun, switch.authority(case.stream)):
         # What was looked for in one store's outbox waited in the other's: neither a difference nor a pass.
-        run.differences = []
-        _close(run, ValidationStatus.ERROR, "the stream was switched, disabled or enabled meanwhile; validate again")
-        return
-    _close(run, *_status(run, tally, cut_short=len(keys) > MOST_CANDIDATES))
-
-
-def _status(run: ValidationRun, tally: Counter[Kind], *, cut_short: bool) -> tuple[ValidationStatus, str]:
-    if not run.authority_rows:
-        return ValidationStatus.ERROR, "the authority has no rows, so nothing could be proven"
-    if cut_short:
-        return ValidationStatus.FAILED, f"more than {MOST_CANDIDATES} keys seem different; only so many were looked at"
-    if tally.total() > tally[Kind.UNSETTLED]:
-        return ValidationStatus.FAILED, ""
-    if tally[Kind.UNSETTLED]:
-        return ValidationStatus.WARNING, "some keys did not come to rest"
-    return ValidationStatus.PASSED, ""
-
-
-def _row(verdict: Verdict) -> dict[str, object]:
-    return {
-        "kind": verdict.kind.value,
-        "key": verdict.key,
-        "authority": verdict.authority,
-        "mirror": verdict.mirror,
-        "history": verdict.history,
+        return Outcome(ValidationStatus.ERROR, SWITCHED)
+    verdict = thresholds.judge(result.totals(found, case.begun.store, scope), limits)
+    fields: dict[str, object] = {
+        **result.counted(found, case.begun.store, seconds),
+        "configuration": {**case.run.configuration, **result.how(found)},
+        "thresholds": asdict(limits),
+        "violations": list(verdict.violations),
+        "passed_thresholds": verdict.passed_thresholds,
+        "rules": _rules(case),
     }
+    # Kept before anything else is done: whatever becomes of that, this was found.
+    runs.note(case.run, **fields)
+    again = [verdict.key for verdict in found.differences] if found.names_all else None
+    coverage.finish(case.stream, case.task, again)
+    if repair is not None:
+        report = repairing.carry_out(case.run, case.stream, case.begun, found, repair, case.compare, case.watch)
+        fields["repair"] = report.as_data()
+    return Outcome(verdict.status, verdict.sentence, fields)
 
 
-def _close(run: ValidationRun, status: ValidationStatus, error: str = "") -> None:
-    run.status, run.error, run.finished_at = status.value, error, timezone.now()
-    fields = ["status", "error", "finished_at", "authority_rows", "mirror_rows", "differences"]
-    counts = ["missing_in_mirror", "extra_in_mirror", "field_mismatch", "unsettled"]
-    run.save(update_fields=[*fields, *counts])
+def _rules(case: _Case) -> list[dict[str, object]]:
+    """What the stream's own rules find: with a look at everything, and once in each round of slices."""
+    if case.task.scope.part is None or case.task.scope.part[0] != 0:
+        return []
+    case.watch.phase("looking at the stream's rules", None)
+    return [asdict(finding) for finding in rules.findings(case.stream)]
 
 
-def _mark_dead(stream: Stream) -> None:
-    """Runs left by a process that died: this one holds the lock, so they cannot be alive."""
-    ValidationRun.objects.filter(stream=stream.name, status=ValidationStatus.RUNNING).update(
-        status=ValidationStatus.ERROR, error="its process died", finished_at=timezone.now()
-    )
+def resume(
+    number: int, watch: Watch | None = None, repair: Repair | None = None, stream: str | None = None
+) -> ValidationRun:
+    """Do a cancelled or broken run again, as it was configured; the new run names the old one.
+
+    Raises UsageError when there is no such run, or it is about another stream; AlreadyRunning, Refused when it came to
+    its end, and as `validate`.
+    """
+    before = runs.to_resume(ValidationRun, number)
+    if stream is not None and stream != before.stream:
+        raise UsageError(f"validation run {number} is about stream {before.stream}, not {stream}")
+    again = stream_named(before.stream)
+    if before.configuration.get("incremental"):
+        # What it had to look at waits still, with what has come since.
+        return validate(again, before.level, None, watch, repair, resumes=before.pk, incremental=True)
+    return validate(again, before.level, Scope.parse(before.scope), watch, repair, resumes=before.pk)
 
 
-def latest(stream: Stream) -> ValidationRun | None:
-    """The last finished or running validation of the stream."""
-    return ValidationRun.objects.filter(stream=stream.name).first()
+def cancel(number: int, actor: Actor) -> ValidationRun:
+    """Ask the run to stop and return it as it is now; it sees that within a second, and ends as `cancelled`.
+
+    Raises UsageError when there is no such run, Refused when it has ended, StoreUnreachable.
+    """
+    run = runs.cancel(ValidationRun, number, actor.name)
+    switch.audit(Store.REGISTRY, actor, "cancel validation", run.stream, {"run": run.pk})
+    return run

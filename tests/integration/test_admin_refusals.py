@@ -37,6 +37,14 @@ def all_rows(*sessions: Session) -> list[object]:
     return [*everything(*sessions), list(StageTransition.objects.order_by("id").values())]
 
 
+def test_a_refused_permission_is_one_line_in_the_log(memberships: Stream, caplog: pytest.LogCaptureFixture) -> None:
+    StreamControl.objects.create(stream=memberships.name)
+    assert Operator(LOOK).client.get(f"{HERE}/pause/").status_code == 403
+    lines = [record for record in caplog.records if record.name == "django.request"]
+    assert [record.getMessage() for record in lines] == [f"Forbidden (Permission denied): {HERE}/pause/"]
+    assert "Traceback" not in caplog.text
+
+
 def content(page: str) -> str:
     """The page without the head, which has a form of its own to log out."""
     return page.split('id="content"')[1]

@@ -102,7 +102,7 @@ def test_a_row_without_a_whole_key_is_no_row_to_test_with(screener: Session, mem
 def test_without_the_right_to_update_only_the_first_part_is_left_out(
     screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with engine_role(screener, monkeypatch), relay(memberships):
+    with engine_role(screener, monkeypatch, only_reads=True), relay(memberships):
         found = canary(memberships, Store.SCREENER)
     assert found.why == ""
     assert found.facts["noted"] == {"skipped": "the engine's role has no right to update public.index_memberships"}

@@ -356,7 +356,7 @@ def test_a_store_that_is_away_is_no_closed_gate(
 def test_without_rights_in_the_old_store_only_the_way_back_is_closed(
     screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with engine_role(screener, monkeypatch) as role, relay(memberships):
+    with engine_role(screener, monkeypatch, only_reads=True) as role, relay(memberships):
         gates = found(memberships, soak=True)
         assert {name: one.why for name, one in gates.items() if not one.passed} == {
             "way_back": "the engine's role may not write to the screener store what the relay would have to"

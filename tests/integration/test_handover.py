@@ -14,6 +14,7 @@ from dualwrite.control.handover import hand_over
 from dualwrite.exceptions import ConcurrentChange, Refused, TakenBack
 from dualwrite.models import StreamControl
 from dualwrite.relay import worker
+from dualwrite.runs import Progress, Watch
 from dualwrite.stages import Role, Store
 from dualwrite.stores import Session, dedicated
 from dualwrite.stream import Stream
@@ -261,12 +262,15 @@ def test_a_validation_during_which_the_stream_is_switched_says_nothing(
     add(screener, "A")
     worker.drain(memberships)
 
-    def switch_and_write(sentence: str) -> None:
-        if sentence.endswith("comparing digests"):
+    told: list[str] = []
+
+    def switch_and_write(reached: Progress) -> None:
+        told.append(reached.phase)
+        if told == ["comparing digests"]:
             hand_over(memberships, Store.REGISTRY, TESTER)
             write_registry(registry, "B")
 
-    run = validate(memberships, "strict", switch_and_write)
+    run = validate(memberships, "strict", watch=Watch(switch_and_write))
     assert (run.status, run.differences) == ("error", [])
     assert "was switched, disabled or enabled meanwhile" in run.error
     worker.drain(memberships)

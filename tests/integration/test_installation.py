@@ -5,13 +5,14 @@ import pytest
 
 from dualwrite import capture
 from dualwrite.control.uninstall import uninstall
+from dualwrite.control.wayback import preflight
 from dualwrite.exceptions import CaptureBroken, NotInstalled, Refused, UsageError
 from dualwrite.stages import Store
 from dualwrite.stores import Session, dedicated
 from dualwrite.stream import Stream
 from dualwrite.switch import Actor
 from tests.conftest import TESTER
-from tests.support import add, enabled, mirrored, noted, one
+from tests.support import add, enabled, engine_role, mirrored, noted, one
 
 DAMAGE = {
     "DROP TRIGGER dualwrite_b_update ON index_memberships": "trigger dualwrite_b_update is missing",
@@ -114,3 +115,44 @@ def test_an_application_role_with_the_grants_can_relay(
         screener.execute("DROP OWNED BY dw_test_engine")
         screener.execute("DROP ROLE dw_test_engine")
     assert mirrored(registry) == {}
+
+
+def test_the_engines_role_gets_what_reading_and_following_need_and_no_more(
+    screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with engine_role(screener, monkeypatch) as role:
+        rights = (
+            "SELECT string_agg(privilege_type, ', ' ORDER BY privilege_type) FROM information_schema.table_privileges"
+            " WHERE grantee = %s AND table_name = 'index_memberships'"
+        )
+        assert one(screener, rights, role) == "DELETE, INSERT, SELECT, UPDATE"
+        assert preflight(memberships, Store.SCREENER).facts["missing_grants"] == []
+
+
+def test_the_printed_script_grants_the_role_what_the_way_back_needs(screener: Session, memberships: Stream) -> None:
+    screener.execute("CREATE ROLE dw_test_follower")
+    try:
+        screener.execute("CREATE SEQUENCE dw_test_numbers")
+        screener.execute("ALTER TABLE index_memberships ADD COLUMN extra bigint DEFAULT nextval('dw_test_numbers')")
+        screener.execute(capture.installation_sql(Store.SCREENER, "dw_test_follower").encode())
+        rights = "SELECT has_table_privilege('dw_test_follower', 'index_memberships', 'INSERT')"
+        sequence = "SELECT has_sequence_privilege('dw_test_follower', 'dw_test_numbers', 'USAGE')"
+        assert (one(screener, rights), one(screener, sequence)) == (True, True)
+    finally:
+        screener.execute("ALTER TABLE index_memberships DROP COLUMN IF EXISTS extra")
+        screener.execute("DROP SEQUENCE IF EXISTS dw_test_numbers")
+        screener.execute("DROP OWNED BY dw_test_follower")
+        screener.execute("DROP ROLE dw_test_follower")
+        capture.install(Store.SCREENER)
+
+
+def test_an_old_store_that_follows_without_the_rights_is_told_and_while_it_leads_it_is_not(
+    screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with engine_role(screener, monkeypatch, only_reads=True) as role:
+        assert capture.problems(memberships, Store.SCREENER) == []
+        screener.execute("UPDATE dualwrite.stream_state SET role = 'mirror' WHERE stream = 'index_memberships'")
+        found = capture.problems(memberships, Store.SCREENER)
+    grant = f'GRANT INSERT, UPDATE, DELETE ON "public"."index_memberships" TO {role};'
+    assert len(found) == 1
+    assert found[0].startswith(f"role {role} lacks what following the other store needs: {grant}")

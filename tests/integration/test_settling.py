@@ -10,12 +10,21 @@ from dualwrite.relay import worker
 from dualwrite.stages import Store
 from dualwrite.stores import Session
 from dualwrite.stream import Stream
+from dualwrite.validation import look as reading
 from dualwrite.validation import recheck
+from dualwrite.validation.look import Look, Records
 from dualwrite.validation.run import validate
+from dualwrite.validation.tolerance import Rule
+from dualwrite.validation.verdict import Kind
 from tests.conftest import TESTER
 from tests.support import add, enabled, fill, tampered
 
 KEY = '["NSE:A","NIFTY 50"]'
+
+
+def look(stream: Stream) -> Look:
+    """One look at the key."""
+    return recheck._look(stream, Store.SCREENER, [KEY], Rule(stream.fields))[KEY]
 
 
 @pytest.fixture(autouse=True)
@@ -33,14 +42,14 @@ def around_reading_the_mirror(
     monkeypatch: pytest.MonkeyPatch, before: Callable[[], None], after: Callable[[], None] = lambda: None
 ) -> None:
     """The first time the mirror is read, let something happen before and after."""
-    read, seen = recheck.read, [0]
+    read, seen = reading.read, [0]
 
-    def patched(stream: Stream, store: Store, keys: Sequence[str]) -> recheck.Rows:
+    def patched(stream: Stream, store: Store, keys: Sequence[str], rule: Rule) -> Records:
         first = store is Store.REGISTRY and not seen[0]
         if first:
             seen[0] = 1
             before()
-        found = read(stream, store, keys)
+        found = read(stream, store, keys, rule)
         if first:
             after()
         return found
@@ -55,7 +64,7 @@ def test_a_row_changed_and_changed_back_between_the_reads_does_not_rest(
     around_reading_the_mirror(
         monkeypatch, lambda: write(screener, memberships, 3), lambda: write(screener, memberships, 2)
     )
-    assert recheck._look(memberships, Store.SCREENER, [KEY]) == {KEY: None}
+    assert not look(memberships).rests
     assert list(recheck.recheck(memberships, Store.SCREENER, [KEY])) == []
 
 
@@ -63,7 +72,7 @@ def test_a_row_written_between_the_reads_of_the_authority_does_not_rest(
     screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     around_reading_the_mirror(monkeypatch, lambda: write(screener, memberships, 3))
-    assert recheck._look(memberships, Store.SCREENER, [KEY]) == {KEY: None}
+    assert not look(memberships).rests
 
 
 def test_a_difference_seen_once_is_no_verdict(
@@ -80,7 +89,7 @@ def test_a_difference_seen_once_is_no_verdict(
 def test_a_difference_that_stays_is_a_verdict(registry: Session, memberships: Stream) -> None:
     tampered(registry, "UPDATE index_memberships SET weight = 3")
     (verdict,) = recheck.recheck(memberships, Store.SCREENER, [KEY])
-    assert (verdict.kind, verdict.history) == (recheck.Kind.MISMATCH, "never captured")
+    assert (verdict.kind, verdict.history) == (Kind.MISMATCH, "never captured")
 
 
 def test_keys_that_wait_are_waited_for_together(

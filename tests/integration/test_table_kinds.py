@@ -8,6 +8,7 @@ import pytest
 from django.db import connections
 
 from dualwrite import capture
+from dualwrite.capture import script
 from dualwrite.exceptions import CaptureBroken, Refused
 from dualwrite.stages import Store
 from dualwrite.stores import Session
@@ -121,7 +122,7 @@ def test_a_trigger_that_no_longer_fires_for_every_change_of_a_key_is_noticed(
 def test_what_a_session_looks_names_up_in_does_not_change_the_fingerprint(
     screener: Session, memberships: Stream, path: str
 ) -> None:
-    query = capture._problems(memberships, Store.SCREENER)
+    query = script.finding_problems(memberships, Store.SCREENER)
     screener.execute("SELECT set_config('search_path', %s, false)", (path,))
     assert screener.execute(query).fetchall() == []
 

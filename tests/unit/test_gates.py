@@ -74,7 +74,11 @@ def test_a_clean_strict_run_of_this_generation_and_authority_proves() -> None:
     [
         ({"status": "warning"}, "validation 1 ended as warning"),
         ({"status": "failed"}, "validation 1 ended as failed"),
-        ({"level": "detailed"}, "validation 1 is about an earlier time"),
+        ({"status": "cancelled"}, "validation 1 ended as cancelled"),
+        ({"status": "skipped"}, "validation 1 ended as skipped"),
+        ({"level": "detailed"}, "validation 1 was at level detailed, of whole; only strict of the whole stream proves"),
+        ({"level": "basic"}, "validation 1 was at level basic, of whole"),
+        ({"scope": "slice 1/48"}, "validation 1 was at level strict, of slice 1/48"),
         ({"generation": 6}, "validation 1 is about an earlier time"),
         ({"authority": "registry"}, "validation 1 is about an earlier time"),
     ],

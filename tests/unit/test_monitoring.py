@@ -257,7 +257,7 @@ def _samples(snapshot: Snapshot, now: float) -> dict[tuple[str, ...], float]:
 
 
 def test_a_reading_becomes_the_named_metrics() -> None:
-    reading = Reading(ROW, {Store.SCREENER: 0, Store.REGISTRY: 12}, 1700000000.0, 90.0)
+    reading = Reading(ROW, {Store.SCREENER: 0, Store.REGISTRY: 12}, 1700000000.0, 1690000000.0, 90.0)
     results = (Result("redis", Status.DOWN, 0.1, ""), Result("relay", Status.UNKNOWN, 0.1, ""))
     found = _samples(Snapshot({"memberships": reading}, results, True, 95.0), 100.0)
     head = "registry_dualwrite"
@@ -280,6 +280,6 @@ def test_a_reading_becomes_the_named_metrics() -> None:
 
 
 def test_a_stream_never_validated_has_no_last_success() -> None:
-    reading = Reading(ROW, {}, None, 90.0)
+    reading = Reading(ROW, {}, None, None, 90.0)
     names = {key[0] for key in _samples(Snapshot({"memberships": reading}, (), False, 95.0), 100.0)}
     assert "registry_validation_last_success_timestamp_seconds" not in names

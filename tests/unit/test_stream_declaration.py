@@ -1,24 +1,28 @@
 """A stream that is declared wrongly is refused when it is declared."""
 
 import dataclasses
+import re
 
 import pytest
 
 from dualwrite.exceptions import InvalidStream, UnknownName
+from dualwrite.sql import statement
 from dualwrite.stages import Store
-from dualwrite.stream import Field, Side, Stream, declare, stream_named
+from dualwrite.stream import RESERVED, RESERVED_FOR_KEYS, Field, Side, Stream, declare, stream_named
 from registry.streams import INDEX_MEMBERSHIPS, INSTRUMENTS
 
-SIDE = Side("s", "t", reads={"id": "t.id", "v": "t.v"}, writes={"id": "r.id", "v": "r.v"}, match=("id",), model="a.B")
+SIDE = Side(
+    "s", "t", reads={"code": "t.id", "v": "t.v"}, writes={"id": "r.code", "v": "r.v"}, match=("id",), model="a.B"
+)
 
 
 def stream(side: Side) -> Stream:
-    return Stream("x", key=(Field("id"),), fields=(Field("v"),), sides=dict.fromkeys(Store, side))
+    return Stream("x", key=(Field("code"),), fields=(Field("v"),), sides=dict.fromkeys(Store, side))
 
 
 def test_a_field_that_a_side_does_not_read_is_named() -> None:
     with pytest.raises(InvalidStream, match="`reads` lacks v"):
-        stream(dataclasses.replace(SIDE, reads={"id": "t.id"}))
+        stream(dataclasses.replace(SIDE, reads={"code": "t.id"}))
 
 
 def test_a_side_must_match_by_columns_it_writes() -> None:
@@ -28,7 +32,36 @@ def test_a_side_must_match_by_columns_it_writes() -> None:
 
 def test_both_stores_need_a_side() -> None:
     with pytest.raises(InvalidStream, match="no side for the registry store"):
-        Stream("x", key=(Field("id"),), fields=(), sides={Store.SCREENER: SIDE})
+        Stream("x", key=(Field("code"),), fields=(), sides={Store.SCREENER: SIDE})
+
+
+@pytest.mark.parametrize("name", RESERVED_FOR_KEYS)
+def test_a_key_field_named_as_a_column_of_the_relays_tables_is_refused(name: str) -> None:
+    side = dataclasses.replace(SIDE, reads={name: "t.id", "v": "t.v"})
+    with pytest.raises(InvalidStream, match=f"x: `key` calls a field {name}; .*give the field another name"):
+        Stream("x", key=(Field(name),), fields=(Field("v"),), sides=dict.fromkeys(Store, side))
+
+
+@pytest.mark.parametrize("name", RESERVED)
+def test_another_field_may_not_be_named_so_either(name: str) -> None:
+    side = dataclasses.replace(SIDE, reads={"code": "t.id", name: "t.v"})
+    with pytest.raises(InvalidStream, match=f"x: `fields` calls a field {name}; "):
+        Stream("x", key=(Field("code"),), fields=(Field(name),), sides=dict.fromkeys(Store, side))
+
+
+def test_a_field_that_is_no_key_may_be_called_id() -> None:
+    side = dataclasses.replace(SIDE, reads={"code": "t.id", "id": "t.v"})
+    assert Stream("x", key=(Field("code"),), fields=(Field("id"),), sides=dict.fromkeys(Store, side)).name == "x"
+
+
+def test_every_column_of_the_relays_tables_is_reserved() -> None:
+    tables = {"batch_table": "relay", "staged_table": "relay", "sample_table": "gates"}
+    texts = {name: statement(file, name) for name, file in tables.items()}
+    own = {
+        name: set(re.findall(r"[(,] *(\w+) (?:bigint|integer|text|boolean)\b", text)) for name, text in texts.items()
+    }
+    assert set().union(*own.values()) == set(RESERVED_FOR_KEYS)
+    assert own["staged_table"] | own["sample_table"] == set(RESERVED)  # no other field is in the batch's
 
 
 def test_two_streams_cannot_share_a_name() -> None:

@@ -1,75 +1,130 @@
-"""`run_validation`: prove that both stores of a stream are equal."""
+"""`run_validation`: prove that both stores of a stream are equal, and make them equal where they are not."""
 
 from argparse import ArgumentParser
+from contextlib import ExitStack
+from dataclasses import dataclass
 from typing import Any
 
-from dualwrite.management.base import OperatorCommand, mirrored_streams
-from dualwrite.management.progress import Steps
-from dualwrite.management.render import table
-from dualwrite.models import ValidationRun, ValidationStatus
-from dualwrite.validation.run import LEVELS, validate
+from dualwrite.exceptions import DualWriteError, UsageError
+from dualwrite.management import validations
+from dualwrite.management.base import OperatorCommand, actor, mirrored_streams
+from dualwrite.management.progress import JsonLines, Steps
+from dualwrite.models import ValidationRun
+from dualwrite.parameters import VALIDATION_BATCH_SIZE, VALIDATION_LEVEL
+from dualwrite.runs import Watch
+from dualwrite.validation.repair import Repair
+from dualwrite.validation.result import as_data
+from dualwrite.validation.run import resume, validate
 
 
 class Command(OperatorCommand):
-    """Validates one stream or all; 0 when every run passed, 1 when something was found."""
+    """Validates one stream or all; 0 when every run passed or was repaired, 1 when something was found."""
 
     help = __doc__ or ""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """--level, --stream."""
+        """What is compared, what is repaired, and what becomes of runs of before."""
         super().add_arguments(parser)
-        parser.add_argument("--level", default="strict", choices=LEVELS, help="how closely rows are compared")
+        parser.add_argument("--level", help=f"basic, detailed or strict; {VALIDATION_LEVEL.variable} unless said")
         parser.add_argument("--stream", help="only this stream")
+        part = parser.add_mutually_exclusive_group()
+        part.add_argument("--full", action="store_true", help="the whole stream, as is done unless said otherwise")
+        part.add_argument(
+            "--incremental",
+            action="store_true",
+            help="what was written since the last run and a 48th of the rest, as the schedule does",
+        )
+        parser.add_argument("--batch-size", type=int, help=VALIDATION_BATCH_SIZE.meaning)
+        parser.add_argument("--repair", action="store_true", help="note the keys that differ, so that they are relayed")
+        parser.add_argument("--dry-run", action="store_true", help="with --repair: say what would be noted")
+        parser.add_argument("--force", action="store_true", help="repair however many keys differ; needs --reason")
+        parser.add_argument("--reason", default="", help="why; kept in the audit")
+        former = parser.add_mutually_exclusive_group()
+        former.add_argument("--resume", type=int, metavar="RUN", help="do a cancelled or broken run again")
+        former.add_argument("--cancel", type=int, metavar="RUN", help="stop a run")
 
     def run(self, options: dict[str, Any]) -> int:
-        """Validate stream by stream."""
-        with Steps() as steps:
-            streams, left = mirrored_streams(options)
-            runs = [validate(stream, options["level"], steps.begin) for stream in streams]
-        text = "\n".join([as_text(runs), *(f"{name}: {why}" for name, why in left.items())])
-        self.answer(options, {"runs": [as_data(run) for run in runs], "passed_over": left}, text)
-        if any(run.status == ValidationStatus.ERROR for run in runs):
-            return 3
-        return 0 if all(run.status == ValidationStatus.PASSED for run in runs) else 1
+        """Cancel a run, or validate stream by stream."""
+        _require_fitting(options)
+        if options["cancel"] is not None:
+            return self._cancel(options)
+        with ExitStack() as stack:
+            told = JsonLines() if options["json"] else stack.enter_context(Steps())
+            done = _again(options, told) if options["resume"] is not None else _validated(options, told)
+        runs, left = done.runs, {**done.passed_over, **{name: str(exc) for name, exc in done.refused.items()}}
+        self.answer(
+            options, {"runs": [as_data(run) for run in runs], "passed_over": left}, validations.text(runs, left)
+        )
+        return max([validations.exit_code(runs), *(exc.exit_code for exc in done.refused.values())])
+
+    def _cancel(self, options: dict[str, Any]) -> int:
+        run = validations.cancelled(options["cancel"], actor(options))
+        self.answer(options, {"runs": [as_data(run)]}, validations.cancel_sentence(run))
+        return 0
 
 
-def as_data(run: ValidationRun) -> dict[str, Any]:
-    """A run as JSON."""
-    return {
-        "id": run.pk,
-        "stream": run.stream,
-        "level": run.level,
-        "status": run.status,
-        "authority": run.authority,
-        "authority_rows": run.authority_rows,
-        "mirror_rows": run.mirror_rows,
-        "missing_in_mirror": run.missing_in_mirror,
-        "extra_in_mirror": run.extra_in_mirror,
-        "field_mismatch": run.field_mismatch,
-        "unsettled": run.unsettled,
-        "differences": run.differences,
-        "error": run.error,
-    }
+Told = Steps | JsonLines
 
 
-def as_text(runs: list[ValidationRun]) -> str:
-    """A line per run, then the first differences."""
-    head = ["run", "stream", "verdict", "rows", "mirror", "missing", "extra", "mismatch", "unsettled"]
-    rows = [
-        [
-            run.pk,
-            run.stream,
-            run.status,
-            run.authority_rows,
-            run.mirror_rows,
-            run.missing_in_mirror,
-            run.extra_in_mirror,
-            run.field_mismatch,
-            run.unsettled,
-        ]
-        for run in runs
-    ]
-    lines = [table(head, rows)]
-    lines += [f"! {run.stream}: {run.error}" for run in runs if run.error]
-    lines += [f"  {d['kind']} {d['key']} ({d['history']})" for run in runs for d in run.differences[:20]]
-    return "\n".join(lines)
+@dataclass(frozen=True)
+class _Done:
+    """The runs, the streams passed over with the reason, and those that refused."""
+
+    runs: list[ValidationRun]
+    passed_over: dict[str, str]
+    refused: dict[str, DualWriteError]
+
+
+def _validated(options: dict[str, Any], told: Told) -> _Done:
+    """Each stream for itself: one that is refused keeps no other from being compared."""
+    streams, left = mirrored_streams(options)
+    level = options["level"] if options["level"] is not None else VALIDATION_LEVEL.value()
+    runs: list[ValidationRun] = []
+    refused: dict[str, DualWriteError] = {}
+    for stream in streams:
+        watch = Watch(told.follow(stream.name), batch_size=_batch_size(options))
+        try:
+            runs.append(
+                validate(stream, level, watch=watch, repair=_repair(options), incremental=options["incremental"])
+            )
+        except DualWriteError as exc:
+            if len(streams) == 1 or exc.exit_code == UsageError.exit_code:
+                raise
+            refused[stream.name] = exc
+    return _Done(runs, left, refused)
+
+
+def _again(options: dict[str, Any], told: Told) -> _Done:
+    number = options["resume"]
+    watch = Watch(told.follow(f"run {number} again"), batch_size=_batch_size(options))
+    return _Done([resume(number, watch, _repair(options), options["stream"])], {}, {})
+
+
+def _repair(options: dict[str, Any]) -> Repair | None:
+    if not options["repair"]:
+        return None
+    return Repair(actor(options), force=options["force"], dry_run=options["dry_run"])
+
+
+def _batch_size(options: dict[str, Any]) -> int | None:
+    size = options["batch_size"]
+    if size is None:
+        return None
+    try:
+        return VALIDATION_BATCH_SIZE.parse(str(size))
+    except ValueError as exc:
+        raise UsageError(f"--batch-size {size}; {exc}") from exc
+
+
+def _require_fitting(options: dict[str, Any]) -> None:
+    for name in ("dry_run", "force"):
+        if options[name] and not options["repair"]:
+            raise UsageError(f"--{name.replace('_', '-')} goes with --repair")
+    if options["resume"] is not None and options["level"] is not None:
+        raise UsageError("--resume does a run again at the level it had; leave --level out")
+    if options["resume"] is not None and (options["full"] or options["incremental"]):
+        raise UsageError("--resume does a run again with the scope it had; leave --full and --incremental out")
+    if options["cancel"] is not None and any(
+        options[n] for n in ("level", "stream", "repair", "batch_size", "full", "incremental")
+    ):
+        raise UsageError("--cancel takes nothing else but --json and --reason")

@@ -1,0 +1,53 @@
+"""Who runs what is a lock of the registry's server: it ends with the connection that holds it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+import psycopg
+
+from dualwrite.exceptions import AlreadyRunning
+from dualwrite.sql import statement
+from dualwrite.stages import Store
+from dualwrite.stores import Session, cursor, dedicated, reaching
+from dualwrite.stream import Stream
+
+RUN_LOCK = 25722
+#: Only short statements run on the session of a lock; a long one would be a server in trouble.
+LIMITS = "-c statement_timeout=10s"
+
+
+@contextmanager
+def only_run(kind: str, stream: Stream) -> Iterator[Session]:
+    """Be the only run of this kind for the stream, on every machine; the session that holds the lock.
+
+    Raises AlreadyRunning, StoreUnreachable.
+    """
+    with (
+        reaching(Store.REGISTRY),
+        dedicated(Store.REGISTRY, f"{kind} {stream.name} lock", limits=LIMITS) as session,
+    ):
+        row = session.execute(statement("runs", "take"), _named(kind, stream.name)).fetchone()
+        if row is None or not row[0]:
+            raise AlreadyRunning(f"{kind} of stream {stream.name}")
+        try:
+            yield session
+        finally:
+            _release(session)
+
+
+def _release(session: Session) -> None:
+    """Let go at once: the server takes a moment to notice a closed connection, and the next run may be quick."""
+    with suppress(psycopg.Error):  # a session that is gone holds nothing
+        session.execute(statement("runs", "release"))
+
+
+def holder(kind: str, stream: str) -> int | None:
+    """The server's session that holds the lock, None when it is free; raises StoreUnreachable."""
+    with cursor(Store.REGISTRY) as found:
+        found.execute(statement("runs", "holder"), _named(kind, stream))
+        row = found.fetchone()
+        return int(row[0]) if row else None
+
+
+def _named(kind: str, stream: str) -> dict[str, int | str]:
+    return {"lock": RUN_LOCK, "name": f"{kind}/{stream}"}

@@ -1,0 +1,108 @@
+"""From buckets that differ to keys that may: the rows of these buckets, from both stores at once, in one order, merged.
+
+The keys are candidates and nothing more: the two snapshots are not of the same instant.
+"""
+
+import json
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from psycopg import ServerCursor, sql
+
+from dualwrite.stages import Store
+from dualwrite.stream import split_keyless
+from dualwrite.validation.merge import Batches, Difference, Row, merge
+from dualwrite.validation.rows import ALL, Rows
+from dualwrite.validation.scope import Scope
+from dualwrite.validation.sides import Side, Sides, at_once
+from dualwrite.validation.tolerance import Rule, Values
+
+Cursor: TypeAlias = "ServerCursor[tuple[Any, ...]]"
+#: Where more of the buckets differ, all rows are read instead of picking theirs.
+MOST_DIFFERING = 0.2
+#: Named keys looked up by one statement.
+KEYS_A_STATEMENT = 10_000
+
+
+@dataclass(frozen=True)
+class Drill:
+    """How the rows of a comparison are read: from these sides, as these rows, held together by this rule."""
+
+    sides: Sides
+    rows: dict[Store, Rows]
+    rule: Rule
+
+    def candidates(self, scope: Scope, buckets: int, differing: Sequence[int]) -> Iterator[tuple[int, list[str]]]:
+        """Keys of these buckets that may differ, with their hash, in its order."""
+        statements = {}
+        for store, rows in self.rows.items():
+            few = len(differing) <= buckets * MOST_DIFFERING
+            parts = [rows.of_scope(scope), rows.in_buckets(buckets, differing) if few else ALL]
+            statements[store] = rows.hashed(sql.SQL(" AND ").join(parts), with_values=self._tolerates)
+        with ExitStack() as stack:
+            cursors = {store: stack.enter_context(_cursor(side)) for store, side in self.sides.items()}
+            first = at_once(self.sides, lambda side: _first(side, cursors[side.store], statements[side.store]))
+            one, other = (_batches(self.sides[store], cursors[store], first[store]) for store in Store)
+            for difference in merge(one, other):
+                if keys := self._differing(difference):
+                    yield difference.hash, keys
+
+    def named(self, scope: Scope) -> "Iterator[tuple[dict[Store, int], list[str]]]":
+        """Rows of the named keys outside of the scope's slice, and which of these keys may differ, some at a time."""
+        for start in range(0, len(scope.named), KEYS_A_STATEMENT):
+            keys = scope.named[start : start + KEYS_A_STATEMENT]
+            found = at_once(self.sides, lambda side, keys=keys: self._rows_of(side, scope, keys))  # type: ignore[misc]
+            one, other = (iter([found[store]]) for store in Store)
+            candidates = [key for difference in merge(one, other) for key in self._differing(difference)]
+            yield {store: len(rows) for store, rows in found.items()}, candidates
+
+    def _rows_of(self, side: Side, scope: Scope, keys: Sequence[str]) -> list[Row]:
+        rows = self.rows[side.store]
+        found: list[Row] = []
+        with side.snapshot():
+            for some, by_key_text in zip(split_keyless(keys), (False, True), strict=True):
+                if some:
+                    query = rows.hashed_of_keys(
+                        some, rows.outside(scope), by_key_text=by_key_text, with_values=self._tolerates
+                    )
+                    found += side.session.cursor(binary=True).execute(query).fetchall()
+        side.watch.advance(len(found))
+        return sorted(found)
+
+    @property
+    def _tolerates(self) -> bool:
+        return self.rule.tolerance is not None
+
+    def _differing(self, difference: Difference) -> list[str]:
+        """The keys of a group that differ by the rule; without a tolerance all of them do."""
+        if not self._tolerates:
+            return difference.keys
+        return [k for k in difference.keys if not self.rule.agree(_of(k, difference.one), _of(k, difference.other))]
+
+
+def _of(key: str, rows: Sequence[Row]) -> list[Values]:
+    return [tuple(json.loads(row[3])) for row in rows if row[2] == key]
+
+
+@contextmanager
+def _cursor(side: Side) -> Iterator[Cursor]:
+    """A cursor of the server, so that memory does not grow with the rows."""
+    with side.snapshot(), side.session.cursor("validation", binary=True) as cursor:
+        yield cursor
+
+
+def _first(side: Side, cursor: Cursor, query: sql.Composed) -> list[Row]:
+    """The first rows: to sort them takes its time, on both servers at once."""
+    with side.reading():
+        cursor.execute(query)
+        return cursor.fetchmany(side.watch.batch_size)
+
+
+def _batches(side: Side, cursor: Cursor, batch: list[Row]) -> Batches:
+    while batch:
+        side.watch.advance(len(batch))
+        yield batch
+        with side.reading():
+            batch = cursor.fetchmany(side.watch.batch_size)

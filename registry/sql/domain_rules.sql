@@ -1,0 +1,27 @@
+-- name: weights_sum_to_100
+-- Indices whose members all carry a weight, and whose weights do not sum to 100 within the tolerance.
+SELECT m.index_id, format('%%s members, weights sum to %%s', count(*), trim_scale(sum(m.weight)))
+  FROM instrument_registry.index_memberships AS m
+ WHERE m.is_active
+ GROUP BY m.index_id
+HAVING count(m.weight) = count(*) AND abs(sum(m.weight) - 100) > %(tolerance)s
+
+-- name: spells_do_not_overlap
+-- Current spells of one instrument in one index that share a day, e.g. after their exclusion constraint was dropped.
+SELECT h.instrument_key || ' in ' || h.index_id, format('%%s overlaps %%s', h.spell, o.spell)
+  FROM instrument_registry.index_membership_history AS h
+  JOIN instrument_registry.index_membership_history AS o USING (instrument_key, index_id)
+ WHERE h.superseded_at IS NULL AND o.superseded_at IS NULL AND h.id < o.id AND h.spell && o.spell
+
+-- name: membership_has_its_instrument
+-- Active memberships of an instrument that the registry does not have.
+SELECT m.instrument_key || ' in ' || m.index_id, 'there is no such instrument'
+  FROM instrument_registry.index_memberships AS m
+ WHERE m.is_active
+   AND NOT EXISTS (SELECT FROM instrument_registry.instruments AS i WHERE i.instrument_key = m.instrument_key)
+
+-- name: sector_known
+-- Active memberships without a sector.
+SELECT m.instrument_key || ' in ' || m.index_id, 'no sector'
+  FROM instrument_registry.index_memberships AS m
+ WHERE m.is_active AND coalesce(btrim(m.sector), '') = ''
