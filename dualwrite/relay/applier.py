@@ -164,7 +164,12 @@ class Applier:
     def _differs(self) -> sql.Composable:
         """Row `t` is no record, or reads otherwise than `r`. Compared by what a reader sees, not by column."""
         reads = [
-            sql.SQL("{} IS DISTINCT FROM r.{}").format(projection.typed(f, self._side), sql.Identifier(f.name))
+            sql.SQL("{}{} IS DISTINCT FROM r.{}").format(
+                projection.typed(f, self._side),
+                # By its bytes: a collation may take for the same what a reader sees to be different.
+                sql.SQL(' COLLATE "C"' if f.type == "text" else ""),
+                sql.Identifier(f.name),
+            )
             for f in self._stream.fields
         ]
         absent = sql.SQL("NOT {}").format(projection.is_record(self._side))

@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 
-from dualwrite import outbox, switch
+from dualwrite import outbox, runs, switch
 from dualwrite.exceptions import ConcurrentChange, Refused, UsageError
+from dualwrite.failpoints import reach
 from dualwrite.models import StreamControl, ValidationRun
 from dualwrite.parameters import REPAIR_MAX_KEYS, REPAIR_TIMEOUT_SECONDS
 from dualwrite.runs import Watch
@@ -92,16 +93,25 @@ def carry_out(
     if report.sentence or not report.to_repair or asked.dry_run:
         return report
     _audit(run, stream, report, asked)
+    try:
+        _rounds(stream, here, found, compare, watch, report)
+    except BaseException:
+        report.sentence = f"broken off; {report.noted} keys are noted and are relayed all the same"
+        runs.note(run, repair=report.as_data())
+        raise
+    report.sentence = _sentence(stream, report)
+    return report
+
+
+def _rounds(stream: Stream, here: State, found: Findings, compare: Compare, watch: Watch, report: Report) -> None:
     for _ in range(MOST_ROUNDS):
         keys = _keys(found)
         if not keys:
-            break
+            return
         left = _round(stream, here, keys, watch, compare, report)
         if left or report.noted >= report.to_repair:
-            break
+            return
         found = compare(Scope.whole())
-    report.sentence = _sentence(stream, report)
-    return report
 
 
 def _report(found: Findings, asked: Repair) -> Report:
@@ -127,12 +137,14 @@ def _round(stream: Stream, here: State, keys: Sequence[str], watch: Watch, compa
     """Note the keys, wait for them, compare them; returns how many are not repaired."""
     watch.phase("noting keys that differ", len(keys))
     for start in range(0, len(keys), BATCH):
-        _note(stream, here, keys[start : start + BATCH])
-        watch.advance(len(keys[start : start + BATCH]))
+        some = keys[start : start + BATCH]
+        _note(stream, here, some)
+        report.noted += len(some)
+        watch.advance(len(some))
+    reach("repair noted")
     waiting = _wait(stream, here.store, keys, watch)
     again = compare(Scope.keys([key for key in keys if key not in waiting]))
     different = sum(again.tally[kind] for kind in REPAIRED_KINDS)
-    report.noted += len(keys)
     report.waiting += len(waiting)
     report.still_different += different
     report.parked += [verdict.key for verdict in again.differences if _is_parked(verdict)]

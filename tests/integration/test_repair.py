@@ -10,9 +10,10 @@ import pytest
 from django.core.management import call_command
 from django.core.management.base import CommandError
 
+from dualwrite import failpoints
 from dualwrite.control.disable import disable
 from dualwrite.control.pause import pause
-from dualwrite.exceptions import Refused
+from dualwrite.exceptions import Cancelled, Refused
 from dualwrite.models import Audit, ValidationRun
 from dualwrite.relay import worker
 from dualwrite.stores import Session
@@ -212,3 +213,22 @@ def test_equal_stores_need_no_repair(equal: Stream, capsys: pytest.CaptureFixtur
     run, code = answered(capsys, "--repair")
     assert (run["status"], run["repair"]["to_repair"], code) == ("passed", 0, 0)
     assert not Audit.objects.filter(verb="repair").exists()
+
+
+def test_a_repair_that_is_broken_off_says_what_it_has_noted(
+    equal: Stream, screener: Session, registry: Session
+) -> None:
+    plant(registry)
+
+    def cancel() -> None:
+        raise Cancelled("by somebody")
+
+    failpoints.at("repair noted", cancel)
+    try:
+        run = validate(equal, repair=REPAIR)
+    finally:
+        failpoints.clear()
+    assert run.status == "cancelled"
+    assert run.repair is not None
+    assert run.repair["noted"] == len(noted(screener)) > 0
+    assert run.repair["sentence"] == f"broken off; {run.repair['noted']} keys are noted and are relayed all the same"

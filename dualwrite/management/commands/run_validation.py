@@ -91,6 +91,8 @@ def _validated(options: dict[str, Any], told: Told) -> _Done:
             if len(streams) == 1 or exc.exit_code == UsageError.exit_code:
                 raise
             refused[stream.name] = exc
+    if refused and not runs:
+        raise next(iter(refused.values()))
     return _Done(runs, left, refused)
 
 
