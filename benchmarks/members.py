@@ -7,7 +7,7 @@ from psycopg import sql
 from dualwrite import projection
 from dualwrite.stages import Store
 from dualwrite.stores import Session, dedicated
-from dualwrite.stream import Stream
+from dualwrite.stream import Side, Stream
 
 #: The mirror's rows, times the rows that are relayed.
 MIRROR_FACTOR = 5
@@ -38,7 +38,7 @@ class Members:
                 if store is Store.REGISTRY:
                     session.execute("SET LOCAL session_replication_role = replica")
                     self._mark(session)
-                session.execute(self._insert(store, self._old(0)))
+                session.execute(insertion(self.stream.side(store), self._old(0)))
         for store in Store:
             self._tidy(store)
 
@@ -53,7 +53,7 @@ class Members:
         )
         with dedicated(Store.SCREENER, "benchmark", owner=True) as session:
             session.execute(update)
-            session.execute(self._insert(Store.SCREENER, self._new(serial)))
+            session.execute(insertion(self.stream.side(Store.SCREENER), self._new(serial)))
         self.tidy()
 
     def stage(self, serial: int, session: Session) -> None:
@@ -78,7 +78,9 @@ class Members:
         )
         with session.transaction():
             self._mark(session)
-            session.execute(self._insert(Store.REGISTRY, sql.SQL("SELECT * FROM pg_temp.staged_records")) + conflict)
+            session.execute(
+                insertion(self.stream.side(Store.REGISTRY), sql.SQL("SELECT * FROM pg_temp.staged_records")) + conflict
+            )
 
     def note(self, count: int) -> None:
         """Note `count` keys whose records are equal in both stores already."""
@@ -116,18 +118,19 @@ class Members:
         text = template.replace("{batch}", str(serial))
         return sql.SQL(text).format(weight=sql.Literal(serial), first=sql.Literal(1), last=sql.Literal(last))
 
-    def _insert(self, store: Store, records: sql.Composable) -> sql.Composed:
-        side = self.stream.side(store)
-        return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM ({}) AS r").format(
-            projection.table(side),
-            projection.names(list(side.writes)),
-            sql.SQL(", ").join(projection.expression(text) for text in side.writes.values()),
-            records,
-        )
-
     def _mark(self, session: Session) -> None:
         session.execute(
             "SELECT set_config('dualwrite.relay', stream || ':' || epoch, true) FROM dualwrite.stream_state"
             " WHERE stream = %s",
             (self.stream.name,),
         )
+
+
+def insertion(side: Side, records: sql.Composable) -> sql.Composed:
+    """The statement that writes canonical records into a store's table."""
+    return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM ({}) AS r").format(
+        projection.table(side),
+        projection.names(list(side.writes)),
+        sql.SQL(", ").join(projection.expression(text) for text in side.writes.values()),
+        records,
+    )

@@ -12,6 +12,7 @@ from functools import partial
 from psycopg import sql
 
 from benchmarks.enabling import empty_outbox
+from benchmarks.members import insertion
 from dualwrite import projection
 from dualwrite.stages import Store
 from dualwrite.stores import Session, dedicated
@@ -83,7 +84,7 @@ class Memberships:
             self._go_past(session)
             for kind, text in statements.items():
                 session.execute(sql.SQL(text).format(table, _records(self.planted[kind]), match))
-            session.execute(self._insert(Store.REGISTRY, _records(self.planted[Kind.EXTRA])))
+            session.execute(insertion(self.stream.side(Store.REGISTRY), _records(self.planted[Kind.EXTRA])))
         self._tidy(Store.REGISTRY)
 
     def some(self, share: int) -> list[str]:
@@ -100,7 +101,7 @@ class Memberships:
         with dedicated(store, "benchmark", owner=True) as session, session.transaction():
             if store is Store.REGISTRY:
                 self._go_past(session)
-            session.execute(self._insert(store, sql.SQL(_FILLED).format(**values)))
+            session.execute(insertion(self.stream.side(store), sql.SQL(_FILLED).format(**values)))
 
     def _make_like(self, made: "Memberships", store: Store) -> None:
         like, table = (projection.table(one.stream.side(store)) for one in (self, made))
@@ -108,15 +109,6 @@ class Memberships:
             session.execute(sql.SQL("CREATE TABLE {} (LIKE {} INCLUDING ALL)").format(table, like))
         made._insert_filled(1, made.rows, store)
         made._tidy(store)
-
-    def _insert(self, store: Store, records: sql.Composable) -> sql.Composed:
-        side = self.stream.side(store)
-        return sql.SQL("INSERT INTO {} ({}) SELECT {} FROM ({}) AS r").format(
-            projection.table(side),
-            projection.names(list(side.writes)),
-            sql.SQL(", ").join(projection.expression(text) for text in side.writes.values()),
-            records,
-        )
 
     def _tidy(self, store: Store) -> None:
         with dedicated(store, "benchmark", owner=True) as session:

@@ -76,10 +76,10 @@ def task(stream: Stream, here: State, level: Level, scope: Scope | None) -> Task
 def coverage(stream: Stream, here: State, level: Level) -> dict[int, datetime]:
     """Slice → when it was last looked at, under this authority and generation; empty before a look at everything."""
     with reaching(Store.REGISTRY):
-        runs = _complete(stream, here).filter(level__in=_AS_CLOSE[level])
-        whole = runs.filter(scope="whole").order_by("-started_at").first()
+        whole = _last_whole(stream, here, level)
         if whole is None:
             return {}
+        runs = _complete(stream, here).filter(level__in=_AS_CLOSE[level])
         parts = runs.filter(scope__startswith="slice ", started_at__gt=whole.started_at).order_by("started_at")
         found = list(parts.values_list("scope", "started_at"))
     return covered(whole.started_at, found)
@@ -95,12 +95,16 @@ def _complete(stream: Stream, here: State) -> "QuerySet[ValidationRun]":
     )
 
 
+def _last_whole(stream: Stream, here: State, level: Level) -> ValidationRun | None:
+    return _complete(stream, here).filter(level__in=_AS_CLOSE[level], scope="whole").order_by("-id").first()
+
+
 def _taken_below(stream: Stream, here: State, level: Level) -> bool:
     """Whether a run that looks less closely may have taken keys since the last one of this level at everything."""
     with reaching(Store.REGISTRY):
-        runs = _complete(stream, here)
-        whole = runs.filter(level__in=_AS_CLOSE[level], scope="whole").order_by("-id").first()
-        return whole is not None and runs.filter(pk__gt=whole.pk).exclude(level__in=_AS_CLOSE[level]).exists()
+        whole = _last_whole(stream, here, level)
+        later = _complete(stream, here).exclude(level__in=_AS_CLOSE[level])
+        return whole is not None and later.filter(pk__gt=whole.pk).exists()
 
 
 def covered(whole: datetime, parts: Iterable[tuple[str, datetime]]) -> dict[int, datetime]:
