@@ -17,6 +17,8 @@ from dualwrite.validation.sides import Side, Sides, at_once
 #: Rows a bucket should have: with more of them more rows are read for one difference, with fewer the digest is slower.
 ROWS_A_BUCKET = 128
 FEWEST_BUCKETS, MOST_BUCKETS = 1_024, 65_536
+#: All rows in one: enough to see that two stores are equal, and no help where they are not.
+ONE = 1
 #: Blocks of the first part, 256 MB; the others are made to take so many seconds.
 FIRST_BLOCKS = 32_768
 PART_SECONDS = 1.5

@@ -5,6 +5,9 @@ from typing import Any
 from dualwrite.models import ValidationRun
 from dualwrite.parameters import DATE_TOLERANCE_SECONDS, NUMERIC_TOLERANCE_PERCENT
 from dualwrite.stages import Store
+from dualwrite.stores import reaching
+from dualwrite.stream import Stream
+from dualwrite.validation.level import Level
 from dualwrite.validation.scope import Scope
 from dualwrite.validation.thresholds import Totals
 from dualwrite.validation.verdict import Findings, Kind, Verdict
@@ -55,6 +58,17 @@ def tolerance() -> dict[str, float]:
 def how(found: Findings) -> dict[str, object]:
     """How it was compared."""
     return {"method": str(found.method), "buckets": found.buckets, "differing_buckets": found.differing}
+
+
+def seemed_equal(stream: Stream, level: Level) -> bool:
+    """Whether the stream's last look of that kind at more than named keys saw no difference, or there was none yet.
+
+    Where writes are on their way all the time it sees some each time, though none of them becomes a verdict.
+    """
+    looks = ValidationRun.objects.filter(stream=stream.name, level=level.value, configuration__buckets__gt=0)
+    with reaching(Store.REGISTRY):
+        last = looks.order_by("-pk").values_list("configuration__differing_buckets", flat=True).first()
+    return not last
 
 
 def _row(verdict: Verdict) -> dict[str, object]:

@@ -24,26 +24,35 @@ class Rows:
     store: Store
     fields: tuple[Field, ...]
     hashing: Hashing
+    #: Names of the numbers whose column keeps the very digits that travel: they are their own text, not to be rounded.
+    exact: frozenset[str] = frozenset()
 
     def digest(self, buckets: int, within: sql.Composable) -> sql.Composed:
-        """Bucket, rows, sum of row hashes."""
-        side = self.stream.side(self.store)
-        columns = [sql.Identifier(f"v{number}") for number in range(len(self.fields))]
+        """Bucket, rows, sum of row hashes; of one bucket without any grouping."""
+        side, fields = self.stream.side(self.store), self._hashed_fields
+        columns = [sql.Identifier(f"v{number}") for number in range(len(fields))]
         listed = [
             sql.SQL(", {} AS {}").format(values.raw(field, side), column)
-            for field, column in zip(self.fields, columns, strict=True)
+            for field, column in zip(fields, columns, strict=True)
         ]
         z = [sql.SQL("z.{}").format(column) for column in columns]
+        grouped = {"mask": sql.Literal(buckets - 1)} if buckets > 1 else {}
         return compose(
             "validation",
-            "digest",
-            mask=sql.Literal(buckets - 1),
-            row_hash=self.hashing.row(sql.SQL("z.kh"), self.fields, z),
+            "digest" if grouped else "digest_of_all",
+            **grouped,
+            row_hash=self.hashing.row(sql.SQL("z.kh"), fields, z),
             key_hash=self.key_hash,
             values=sql.Composed(listed),
             within=within,
             **_table(self.stream, self.store),
         )
+
+    def read_as_they_are(self) -> sql.Composed:
+        """The fields without a cast and without a row, so that the server describes them."""
+        side = self.stream.side(self.store)
+        listed = sql.SQL(", ").join([projection.expression(side.reads[field.name]) for field in self.fields])
+        return compose("validation", "read_as_they_are", values=listed, table=projection.table(side))
 
     def hashed(self, within: sql.Composable, *, with_values: bool) -> sql.Composed:
         """Key hash, row hash, key and, when asked for, values of every row, in order."""
@@ -78,17 +87,21 @@ class Rows:
         return compose("validation", "in_buckets", key_hash=self.key_hash, mask=mask, buckets=listed)
 
     @property
+    def _hashed_fields(self) -> list[Field]:
+        return [Field(field.name) if field.name in self.exact else field for field in self.fields]
+
+    @property
     def key_hash(self) -> sql.Composable:
         """The hash of the key of a row `t`."""
         return self.hashing.key(self.stream, self.store)
 
     def _hashes(self, with_values: bool) -> dict[str, sql.Composable]:
-        side = self.stream.side(self.store)
-        raw = [values.raw(field, side) for field in self.fields]
+        side, fields = self.stream.side(self.store), self._hashed_fields
+        raw = [values.raw(field, side) for field in fields]
         compared = sql.SQL("to_json({})::text").format(values.compared(self.fields, self.stream, self.store))
         return {
             "key_hash": self.key_hash,
-            "row_hash": self.hashing.row(self.key_hash, self.fields, raw),
+            "row_hash": self.hashing.row(self.key_hash, fields, raw),
             "values": compared if with_values else sql.SQL("''"),
             **_table(self.stream, self.store),
         }

@@ -46,7 +46,8 @@ class _Case:
 
     def compare(self, scope: Scope) -> Findings:
         """Compare a part of the stream as this run does."""
-        return compare(self.stream, self.begun.store, self.level, scope, self.watch)
+        at_a_glance = result.seemed_equal(self.stream, self.level)
+        return compare(self.stream, self.begun.store, self.level, scope, self.watch, at_a_glance=at_a_glance)
 
 
 def validate(

@@ -19,17 +19,23 @@ def raw(field: Field, side: Side) -> sql.Composable:
     return projection.typed(field, side)
 
 
+def travelling_scale(field: Field) -> int | None:
+    """How many digits of a number travel behind the point; None where all do, or it is no such number."""
+    number = _NUMERIC.fullmatch(field.type)
+    return int(number["scale"] or 0) if number and number["bound"] else None
+
+
 def text(field: Field, value: sql.Composable) -> sql.Composable:
     """Such a value as text. Numbers are rounded as they travel; one too large for its type differs from any that fits.
 
     Text travels in the sessions' settings (UTC, ISO, all digits), so equal texts are equal values.
     """
-    number = _NUMERIC.fullmatch(field.type)
-    if number is None:
+    if not _NUMERIC.fullmatch(field.type):
         return sql.SQL("({})::text").format(value)
-    if number["bound"] is None:
+    scale = travelling_scale(field)
+    if scale is None:
         return sql.SQL("trim_scale({})::text").format(value)
-    return sql.SQL("round({}, {})::text").format(value, sql.Literal(int(number["scale"] or 0)))
+    return sql.SQL("round({}, {})::text").format(value, sql.Literal(scale))
 
 
 def compared(fields: Sequence[Field], stream: Stream, store: Store) -> sql.Composable:
