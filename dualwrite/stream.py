@@ -115,6 +115,9 @@ class Stream:
     sides: Mapping[Store, Side]
     title: str = field(default="")
     rules: tuple[Rule, ...] = ()
+    #: SQL over the registry that returns what a record was before, newest first, for parameters named as the key's
+    #: fields; every column is shown under its name.
+    history: str = ""
 
     def __post_init__(self) -> None:
         self._check_names("key", self.key, RESERVED_FOR_KEYS)
@@ -156,6 +159,11 @@ class Stream:
     def side(self, store: Store) -> Side:
         """The stream's form in that store."""
         return self.sides[store]
+
+
+def key_text(parts: Sequence[str | None]) -> str:
+    """A key as the engine writes it: a JSON array of its parts without blanks."""
+    return json.dumps(list(parts), ensure_ascii=False, separators=(",", ":"))
 
 
 def split_keyless(keys: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -1,4 +1,4 @@
-"""What must be true of index memberships by themselves, whatever the other store has.
+"""What must be true of index memberships by themselves, whatever the other store has; and what they were before.
 
 Validation looks at them after comparing the stores and tells what it finds apart from differences: a source with a
 missing sector is no reason to doubt the mirror.
@@ -38,3 +38,6 @@ MEMBERSHIP_RULES = (
     ),
     Rule("sector_known", "each membership has a sector", _queries["sector_known"]),
 )
+
+#: The spells of a membership, superseded versions too.
+MEMBERSHIP_HISTORY = _queries["membership_history"]

@@ -7,7 +7,7 @@ index.
 
 from dualwrite.stages import Store
 from dualwrite.stream import Field, Side, Stream, declare
-from registry.domain_rules import MEMBERSHIP_RULES
+from registry.domain_rules import MEMBERSHIP_HISTORY, MEMBERSHIP_RULES
 
 _SCREENER_KEY = "CASE WHEN strpos(t.exchange, ':') = 0 THEN t.exchange || ':' || t.symbol END"
 _EXCHANGE = "split_part(r.instrument_key, ':', 1)"
@@ -75,6 +75,7 @@ INDEX_MEMBERSHIPS = declare(
         key=(Field("instrument_key"), Field("index_id")),
         fields=(Field("weight", "numeric(12,6)"), Field("sector"), Field("date_added", "date")),
         rules=MEMBERSHIP_RULES,
+        history=MEMBERSHIP_HISTORY,
         sides={
             Store.SCREENER: Side(
                 schema="public",

@@ -1,7 +1,7 @@
 """The verbs of `manage.py dualwrite`: each takes the parsed options and returns (data for --json, text, exit code)."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from typing import Any
 
 from dualwrite import capture
@@ -12,30 +12,20 @@ from dualwrite.control.backfill import Backfilled, backfill
 from dualwrite.control.disable import disable
 from dualwrite.control.enable import Enabled, enable
 from dualwrite.control.pair import pair
-from dualwrite.control.parked import parked, redrive
 from dualwrite.control.pause import pause, resume
 from dualwrite.control.plan import numbered, pausing, resuming
 from dualwrite.control.rehearsal import as_text, rehearse
 from dualwrite.control.step import GatesClosed, Moved, Say
 from dualwrite.control.uninstall import uninstall
 from dualwrite.exceptions import DualWriteError, UsageError
-from dualwrite.management.base import actor, chosen_streams, mirrored_streams
+from dualwrite.management.answering import Answer, Options, each, mirrored, named_store, one_stream
+from dualwrite.management.base import actor, chosen_streams
+from dualwrite.management.keys import do_explain, do_parked, do_redrive, do_skip
 from dualwrite.management.progress import Steps
-from dualwrite.management.render import disabled_text, moved_text, status_text, table
-from dualwrite.stages import Store, stage_named, store_named
+from dualwrite.management.render import disabled_text, moved_text, status_text
+from dualwrite.stages import stage_named, store_named
 from dualwrite.stores import present
-from dualwrite.stream import Stream, all_streams, stream_named
-
-Options = dict[str, Any]
-
-
-@dataclass(frozen=True)
-class Answer:
-    """What a verb answers: an object for machines, text for people, the exit code."""
-
-    data: dict[str, Any]
-    text: str
-    code: int = 0
+from dualwrite.stream import Stream
 
 
 def do_status(options: Options) -> Answer:
@@ -47,14 +37,14 @@ def do_status(options: Options) -> Answer:
 
 def do_install(options: Options) -> Answer:
     """Put schema, functions and triggers into a store."""
-    store = _store(options)
+    store = named_store(options)
     done = capture.install(store, options["role"])
     return Answer({"store": store, "streams": done}, "\n".join(f"{store} {n}: {what}" for n, what in done.items()))
 
 
 def do_uninstall(options: Options) -> Answer:
     """Take them out again."""
-    store = _store(options)
+    store = named_store(options)
     uninstall(store, actor(options), force=options["force"])
     kept = (
         "the tables of schema dualwrite stay, so that epochs and audit are kept; drop it when nothing is to come back"
@@ -64,13 +54,13 @@ def do_uninstall(options: Options) -> Answer:
 
 def do_sql(options: Options) -> Answer:
     """Print what install would run, for the database's own administrator."""
-    script = capture.installation_sql(_store(options), options["role"] or "dualwrite_engine")
+    script = capture.installation_sql(named_store(options), options["role"] or "dualwrite_engine")
     return Answer({"sql": script}, script)
 
 
 def do_enable(options: Options) -> Answer:
     """Let the registry follow: capture, backfill, relay."""
-    streams, left = _mirrored(options)
+    streams, left = mirrored(options)
     rows = [{**asdict(Enabled(name, None, 0, changed=False)), "sentence": why} for name, why in left.items()]
     with Steps() as steps:
         for stream in streams:
@@ -105,7 +95,7 @@ def _disabled(stream: Stream, options: Options) -> dict[str, Any]:
 
 def do_backfill(options: Options) -> Answer:
     """Note every key of both stores once more."""
-    streams, left = _mirrored(options)
+    streams, left = mirrored(options)
     rows = [{**asdict(Backfilled(name, None, 0)), "sentence": why} for name, why in left.items()]
     with Steps() as steps:
         for stream in streams:
@@ -127,7 +117,7 @@ def do_rollback(options: Options) -> Answer:
 
 
 def _move(options: Options, verb: Callable[..., Moved]) -> Answer:
-    stream = _one_stream(options)
+    stream = one_stream(options)
     to = stage_named(options["to"]) if options["to"] is not None else None
     asked = Asked(stage_named(options["from"]) if options["from"] is not None else None, options["asked_at"])
     given = {"to": to, "asked": asked, "force": options["force"], "dry_run": options["dry_run"]}
@@ -177,7 +167,7 @@ def do_pause(options: Options) -> Answer:
         changed = pause(stream, who, dry_run=dry_run)
         return _relaying(changed, ("paused", "paused already"), pausing(stream.name), dry_run=dry_run)
 
-    return _each(options, hold)
+    return each(options, hold)
 
 
 def do_resume(options: Options) -> Answer:
@@ -189,7 +179,7 @@ def do_resume(options: Options) -> Answer:
         plan = resuming(stream.name, force=force)
         return _relaying(changed, ("resumed", "was not paused"), plan, dry_run=dry_run)
 
-    return _each(options, go_on)
+    return each(options, go_on)
 
 
 def _relaying(changed: bool, words: tuple[str, str], plan: list[str], *, dry_run: bool) -> str:
@@ -197,32 +187,6 @@ def _relaying(changed: bool, words: tuple[str, str], plan: list[str], *, dry_run
     if dry_run and changed:
         return "\n".join([f"would be {words[0]}", *numbered(plan)])
     return words[0] if changed else words[1]
-
-
-def do_parked(options: Options) -> Answer:
-    """List keys that could not be applied."""
-    rows = [row for stream in chosen_streams(options) for row in parked(stream)]
-    found = [
-        {
-            "stream": row.stream,
-            "key": row.key,
-            "error": row.error,
-            "attempts": row.attempts,
-            "parked_at": row.first_parked_at,
-            "record": row.record,
-        }
-        for row in rows
-    ]
-    text = table(["stream", "key", "error"], [[r["stream"], r["key"], r["error"]] for r in found])
-    return Answer({"parked": found}, text if found else "no key is parked", 1 if found else 0)
-
-
-def do_redrive(options: Options) -> Answer:
-    """Send parked keys again."""
-    keys = [options["key"]] if options["key"] is not None else None
-    if keys and not options["stream"]:
-        raise UsageError("--key needs --stream")
-    return _each(options, lambda stream: f"{redrive(stream, actor(options), keys)} keys noted again")
 
 
 def do_verify(options: Options) -> Answer:
@@ -234,33 +198,6 @@ def do_verify(options: Options) -> Answer:
     ]
     lines = [f"{r['stream']} {r['store']}: {'; '.join(r['problems']) or 'as installed'}" for r in rows]
     return Answer({"capture": rows}, "\n".join(lines), 1 if any(r["problems"] for r in rows) else 0)
-
-
-def _each(options: Options, verb: Callable[[Stream], str]) -> Answer:
-    streams, left = _mirrored(options)
-    done = {stream.name: verb(stream) for stream in streams} | left
-    return Answer({"streams": done}, "\n".join(f"{name}: {what}" for name, what in done.items()))
-
-
-def _mirrored(options: Options) -> tuple[list[Stream], dict[str, str]]:
-    if not options["stream"] and not options["all"]:
-        raise UsageError("name a stream with --stream NAME, or take --all")
-    return mirrored_streams(options)
-
-
-def _one_stream(options: Options) -> Stream:
-    if not options["stream"]:
-        raise UsageError(f"name a stream with --stream; valid: {', '.join(s.name for s in all_streams())}")
-    return stream_named(options["stream"])
-
-
-def _store(options: Options) -> Store:
-    if not options["store"]:
-        raise UsageError(f"name a store with --store; valid: {', '.join(present())}")
-    store = store_named(options["store"])
-    if store not in present():
-        raise UsageError(f"there is no {store} store, as SCREENER_DATABASE_URL is none; valid: {', '.join(present())}")
-    return store
 
 
 VERBS: dict[str, Callable[[Options], Answer]] = {
@@ -278,6 +215,8 @@ VERBS: dict[str, Callable[[Options], Answer]] = {
     "backfill": do_backfill,
     "parked": do_parked,
     "redrive": do_redrive,
+    "skip": do_skip,
+    "explain": do_explain,
     "verify": do_verify,
     "rehearse": do_rehearse,
 }
@@ -290,7 +229,8 @@ TAKEN_BY: dict[str, frozenset[str]] = {
     "from": frozenset({"advance", "rollback"}),
     "store": frozenset({"install", "uninstall", "sql", "pair"}),
     "role": frozenset({"install", "sql"}),
-    "key": frozenset({"redrive"}),
+    "key": frozenset({"redrive", "skip", "explain"}),
+    "words": frozenset({"explain"}),
     "seconds": frozenset({"rehearse"}),
     "rate": frozenset({"rehearse"}),
 }
@@ -301,6 +241,9 @@ def require_taken(verb: str, options: Options) -> None:
     if options["role"] == "":
         raise UsageError("--role is empty; name a database role")
     for name, verbs in TAKEN_BY.items():
-        given = options[name] is not None and options[name] is not False  # an empty text or 0 is given, too
+        value = options[name]
+        given = value is not None and value is not False and value != []  # an empty text or 0 is given, too
+        if given and verb not in verbs and name == "words":
+            raise UsageError(f"{verb} takes no {' '.join(options[name])}; valid: options alone")
         if given and verb not in verbs:
             raise UsageError(f"{verb} takes no --{name.replace('_', '-')}; valid with {', '.join(sorted(verbs))}")

@@ -74,13 +74,16 @@ CREATE TABLE IF NOT EXISTS dualwrite.touched (
     id bigint GENERATED ALWAYS AS IDENTITY,
     keys text[],
     number integer NOT NULL,
+    applied_at timestamptz DEFAULT clock_timestamp(),
     PRIMARY KEY (stream, id)
 );
+ALTER TABLE dualwrite.touched ADD COLUMN IF NOT EXISTS applied_at timestamptz DEFAULT clock_timestamp();
 -- A batch's keys are written once and read once: not worth compressing.
 ALTER TABLE dualwrite.touched ALTER COLUMN keys SET STORAGE EXTERNAL;
 COMMENT ON TABLE dualwrite.touched IS 'Keys applied here since a validation looked at them; it removes what it has looked at.';
 COMMENT ON COLUMN dualwrite.touched.keys IS 'NULL: there were too many, and they were dropped; everything is to be looked at.';
 COMMENT ON COLUMN dualwrite.touched.number IS 'How many keys.';
+COMMENT ON COLUMN dualwrite.touched.applied_at IS 'When they were applied; NULL for keys put back for another look.';
 
 CREATE TABLE IF NOT EXISTS dualwrite.installation (
     stream text PRIMARY KEY,

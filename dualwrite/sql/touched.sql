@@ -1,3 +1,7 @@
+-- name: applied_at
+-- When a key was last applied here, of what no validation has looked at since; NULL when it was not.
+SELECT max(applied_at) FROM dualwrite.touched WHERE stream = %(stream)s AND keys @> ARRAY[%(key)s]
+
 -- name: dropped
 -- Where more keys wait for a validation than it would look at one by one, keep only that there were too many.
 WITH dropped AS (
@@ -22,8 +26,8 @@ DELETE FROM dualwrite.touched WHERE stream = %(stream)s AND id = ANY (%(ids)s)
 
 -- name: look_again
 -- Keys that did not turn out equal are to be looked at by the next validation, too; NULL: all there are.
-INSERT INTO dualwrite.touched (stream, keys, number)
-VALUES (%(stream)s, %(keys)s::text[], coalesce(cardinality(%(keys)s::text[]), 0))
+INSERT INTO dualwrite.touched (stream, keys, number, applied_at)
+VALUES (%(stream)s, %(keys)s::text[], coalesce(cardinality(%(keys)s::text[]), 0), NULL)
 
 -- name: late
 -- Keys that have waited for so long to be relayed, up to a number of them.

@@ -25,3 +25,10 @@ SELECT m.instrument_key || ' in ' || m.index_id, 'there is no such instrument'
 SELECT m.instrument_key || ' in ' || m.index_id, 'no sector'
   FROM instrument_registry.index_memberships AS m
  WHERE m.is_active AND coalesce(btrim(m.sector), '') = ''
+
+-- name: membership_history
+-- Every version of the spells of one instrument in one index, the newest first.
+SELECT h.spell::text AS spell, h.source, h.recorded_at, h.superseded_at
+  FROM instrument_registry.index_membership_history AS h
+ WHERE h.instrument_key = %(instrument_key)s AND h.index_id = %(index_id)s
+ ORDER BY h.recorded_at DESC, h.id DESC

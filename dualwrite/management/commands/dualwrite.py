@@ -25,6 +25,7 @@ class Command(OperatorCommand):
         """The verb and what it may need; a verb says itself what it lacks."""
         super().add_arguments(parser)
         parser.add_argument("verb", choices=list(VERBS), metavar="VERB", help=", ".join(VERBS))
+        parser.add_argument("words", nargs="*", metavar="KEY", help="for explain: a key, as a JSON array or in words")
         which = parser.add_mutually_exclusive_group()
         which.add_argument("--stream", help="only this stream")
         which.add_argument("--all", action="store_true", help="every stream")
