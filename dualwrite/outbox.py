@@ -38,13 +38,14 @@ class Pending:
     oldest_age_seconds: float
 
 
-def pending(stream: Stream, store: Store) -> Pending:
-    """What waits in the store's outbox for one stream."""
+def pending(stream: Stream, store: Store, exact_up_to: int | None = None) -> Pending:
+    """What waits in the store's outbox for one stream; of more notes than `exact_up_to`, EXACT_UP_TO unless given, an estimate."""
+    exact_up_to = EXACT_UP_TO if exact_up_to is None else exact_up_to
     with cursor(store) as found:
-        found.execute(statement("outbox", "pending"), {"lanes": stream.lanes, "limit": EXACT_UP_TO + 1})
+        found.execute(statement("outbox", "pending"), {"lanes": stream.lanes, "limit": exact_up_to + 1})
         notes, keys, age = found.fetchone()
         oldest = max(float(age or 0), 0.0)
-        if notes <= EXACT_UP_TO:
+        if notes <= exact_up_to:
             return Pending(int(keys), False, oldest)
         found.execute(statement("outbox", "estimate"))
         # The notes that were not counted carry as many keys each as those that were.

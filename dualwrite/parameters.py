@@ -85,6 +85,18 @@ def between(low: float, high: float, kind: Callable[[str], T]) -> Callable[[str]
 
 DUAL_WRITE_ENABLED = Parameter("DUAL_WRITE_ENABLED", False, _boolean, "whether a stream may be enabled")
 BATCH_SIZE = Parameter("BATCH_SIZE", 10_000, between(1, 100_000, int), "keys the relay moves in one transaction")
+INLINE_RELAY_SECONDS = Parameter(
+    "INLINE_RELAY_SECONDS",
+    0.5,
+    between(0, 60, float),
+    "how long a write waits at most for its keys to be mirrored; 0: not at all, the relay carries them",
+)
+RETRY_ATTEMPTS = Parameter(
+    "RETRY_ATTEMPTS",
+    3,
+    between(1, 100, int),
+    "how often a write is tried that another writer got in the way of",
+)
 BRAKE_DELETE_PERCENT = Parameter(
     "BRAKE_DELETE_PERCENT",
     10.0,
@@ -102,6 +114,36 @@ BRAKE_WINDOW_SECONDS = Parameter(
     60.0,
     between(1, 86_400, float),
     "how long the brake adds deletes up, once caught up",
+)
+OUTBOX_MAX_KEYS = Parameter(
+    "OUTBOX_MAX_KEYS",
+    50_000_000,
+    between(0, 1_000_000_000_000, int),
+    "keys of a stream that may wait before it is disabled; 0: any number",
+)
+OUTBOX_MAX_BYTES = Parameter(
+    "OUTBOX_MAX_BYTES",
+    20_000_000_000,
+    between(0, 1_000_000_000_000_000, int),
+    "bytes the outbox may have before the stream that fills it is disabled; 0: any number",
+)
+OUTBOX_MAX_DATABASE_BYTES = Parameter(
+    "OUTBOX_MAX_DATABASE_BYTES",
+    0,
+    between(0, 1_000_000_000_000_000, int),
+    "bytes the authority's whole database may have before the stream that fills it is disabled; 0: any number",
+)
+OUTBOX_ALARM_PERCENT = Parameter(
+    "OUTBOX_ALARM_PERCENT",
+    50.0,
+    between(1, 100, float),
+    "share of a ceiling of the outbox from which on it is told",
+)
+OUTBOX_AT_LIMIT = Parameter(
+    "OUTBOX_AT_LIMIT",
+    "disable",
+    _one_of("disable", "alarm"),
+    "what is done at a ceiling of the outbox: the stream is disabled, or it is only told",
 )
 SWITCH_TIMEOUT_SECONDS = Parameter(
     "SWITCH_TIMEOUT_SECONDS",
@@ -209,9 +251,16 @@ THROTTLE_PAUSE_SECONDS = Parameter(
 ALL: tuple[Parameter[bool] | Parameter[int] | Parameter[float] | Parameter[str] | Parameter[Decimal], ...] = (
     DUAL_WRITE_ENABLED,
     BATCH_SIZE,
+    INLINE_RELAY_SECONDS,
+    RETRY_ATTEMPTS,
     BRAKE_DELETE_PERCENT,
     BRAKE_DELETE_ROWS,
     BRAKE_WINDOW_SECONDS,
+    OUTBOX_MAX_KEYS,
+    OUTBOX_MAX_BYTES,
+    OUTBOX_MAX_DATABASE_BYTES,
+    OUTBOX_ALARM_PERCENT,
+    OUTBOX_AT_LIMIT,
     CANARY_TIMEOUT_SECONDS,
     VALIDATION_MAX_AGE_SECONDS,
     MAX_LAG_SECONDS,

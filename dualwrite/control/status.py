@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dualwrite import capture, outbox, switch
+from dualwrite.control.ceiling import near
 from dualwrite.control.gates import findings
 from dualwrite.control.half_done import unfinished
 from dualwrite.control.proof import deciding_run, found_differences, mend_of, proves
@@ -41,7 +42,7 @@ def stream_status(stream: Stream) -> dict[str, Any]:
     proof = _proof(stream)
     stage = Stage(control.stage) if control else None
     blind = _capture_gates(stream, stage) + mirror_gates(stream, state)
-    gates += blind
+    gates += blind + _ceiling_gates(stream, state)
     if stage is None or not stage.ends_the_way_back:
         gates += _relay_gates(stream, control, state, parked) + _validation_gates(stream, state)
     left = unfinished(stream, control, state)
@@ -97,6 +98,18 @@ def _pending(stream: Stream, state: State | None, gates: list[Gate]) -> outbox.P
     except DualWriteError as exc:
         gates.append(Gate("outbox", str(exc), f"start the {state.store} database"))
         return None
+
+
+def _ceiling_gates(stream: Stream, state: State | None) -> list[Gate]:
+    if state is None:
+        return []
+    try:
+        found = near([stream])
+    except DualWriteError:
+        return []  # already said by _pending
+    return [
+        Gate("outbox", one.sentence, "mend the mirror or the relay; `dualwrite disable` stops noting") for one in found
+    ]
 
 
 def _parked(stream: Stream, gates: list[Gate]) -> int | None:

@@ -5,6 +5,7 @@ import threading
 from argparse import ArgumentParser
 from typing import Any
 
+from dualwrite.control import ceiling
 from dualwrite.management.base import OperatorCommand, chosen_streams
 from dualwrite.management.progress import Steps
 from dualwrite.relay import worker
@@ -30,7 +31,13 @@ class Command(OperatorCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             # Only a flag: the batch in hand is finished, and a second signal ends the process at once.
             signal.signal(number, lambda got, frame: self._stop(stop, got))
-        worker.run(streams, stop)
+        watcher = threading.Thread(target=ceiling.watch, args=(streams, stop), name="outbox ceiling")
+        watcher.start()
+        try:
+            worker.run(streams, stop)
+        finally:
+            stop.set()
+            watcher.join()
         return 0
 
     def _once(self, options: dict[str, Any], streams: list[Any]) -> int:

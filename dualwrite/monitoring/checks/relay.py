@@ -1,9 +1,10 @@
-"""Whether somebody relays what is to be relayed."""
+"""Whether somebody relays what is to be relayed, and the outbox stays below its ceilings."""
 
 from dataclasses import dataclass
 from typing import Any
 
 from dualwrite import outbox, switch
+from dualwrite.control.ceiling import near
 from dualwrite.control.parked import parked_count
 from dualwrite.models import StreamControl
 from dualwrite.monitoring.exceptions import Down
@@ -30,7 +31,7 @@ class Relaying:
 
 @dataclass(frozen=True, kw_only=True)
 class RelayCheck(Check):
-    """Mirrored streams are worked on; no noted key waits longer than `oldest_limit_seconds`."""
+    """Mirrored streams are worked on; no noted key waits longer than `oldest_limit_seconds`; no ceiling is near."""
 
     name: str = "relay"
     mend: str = "manage.py relay, where none runs; otherwise manage.py dualwrite status"
@@ -41,6 +42,7 @@ class RelayCheck(Check):
         found = {stream.name: relaying(stream) for stream in all_streams()}
         details = {name: _as_data(one) for name, one in found.items()}
         troubles = [trouble for one in found.values() if one for trouble in self.troubles(one)]
+        troubles += [f"{one.stream}: {one.sentence}" for one in near(all_streams())]
         if troubles:
             raise Down("; ".join(troubles), details)
         return details
