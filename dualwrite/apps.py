@@ -11,9 +11,10 @@ class DualWriteConfig(AppConfig):
     default_auto_field = "django.db.models.BigAutoField"
 
     def ready(self) -> None:
-        """Discover streams, register the system checks."""
-        from dualwrite import checks
-        from dualwrite.stream import discover
+        """Discover streams, enter the write service, register the system checks."""
+        from dualwrite import checks, writing
+        from dualwrite.stream import discover, write_by
 
         discover()
+        write_by(writing.write)
         checks.register_all()

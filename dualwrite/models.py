@@ -134,6 +134,7 @@ class Run(models.Model):
     error = models.TextField(default="", help_text="Why it did not come to an end, or what is to be known about it.")
     owner = models.TextField(default="", help_text="Host and process that work on it.")
     backend = models.IntegerField(null=True, help_text="The session of the registry's server that holds its lock.")
+    backend_start = models.DateTimeField(null=True, help_text="When that session began: its number is used again.")
     progress = models.JSONField(default=dict, help_text="How far it is; written every second.")
     cancel_asked_by = models.TextField(default="", help_text="Who asked it to stop.")
     resumes = models.BigIntegerField(null=True, help_text="The run that this one does again.")

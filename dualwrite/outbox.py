@@ -39,7 +39,7 @@ class Pending:
 
 
 def pending(stream: Stream, store: Store, exact_up_to: int | None = None) -> Pending:
-    """What waits in the store's outbox for one stream; of more notes than `exact_up_to`, EXACT_UP_TO unless given, an estimate."""
+    """What waits in the store's outbox for one stream; of more notes than `exact_up_to` (EXACT_UP_TO), an estimate."""
     exact_up_to = EXACT_UP_TO if exact_up_to is None else exact_up_to
     with cursor(store) as found:
         found.execute(statement("outbox", "pending"), {"lanes": stream.lanes, "limit": exact_up_to + 1})

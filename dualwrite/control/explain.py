@@ -17,9 +17,9 @@ from dualwrite.sql import statement
 from dualwrite.stages import Store
 from dualwrite.stores import cursor, present, reaching
 from dualwrite.stream import Stream
-from dualwrite.validation.look import read, waiting_of
+from dualwrite.validation.look import NOTHING, Look, Present, read, waiting_of
 from dualwrite.validation.scope import Scope
-from dualwrite.validation.tolerance import Rule, Values
+from dualwrite.validation.tolerance import Rule
 
 T = TypeVar("T")
 _COMPLETE = (ValidationStatus.PASSED, ValidationStatus.WARNING, ValidationStatus.FAILED)
@@ -102,7 +102,7 @@ class _Asking:
 
     def __init__(self, stream: Stream, key: str) -> None:
         self._stream, self._key, self._rule = stream, key, Rule(stream.fields)
-        self._values: list[list[Values]] = []
+        self._found: dict[Store, Present] = {}
         self.unknown: list[str] = []
 
     def ask(self, ask: Callable[[], T], otherwise: T) -> T:
@@ -120,18 +120,19 @@ class _Asking:
         found = self.ask(lambda: read(self._stream, store, [self._key], self._rule), None)
         if found is None:
             return InStore(store, role, None)
-        records = found.get(self._key, [])
-        self._values.append([record.values for record in records])
-        return InStore(store, role, [record.fields for record in records])
+        here = self._found[store] = found.get(self._key, NOTHING)
+        return InStore(store, role, json.loads(here.shown))
 
     def differing(self) -> list[str] | None:
         """The fields that differ; every field where one store has the record more often. None without both stores."""
-        if len(self._values) < len(Store):
+        if len(self._found) < len(Store):
             return None
-        ones, others = self._values
-        names = {f.name for f in self._stream.fields}
-        apart = self._rule.differing(ones, others) if len(ones) == len(others) else names
-        return [f.name for f in self._stream.fields if f.name in apart]
+        look = Look(self._found[Store.SCREENER], self._found[Store.REGISTRY])
+        names = [field.name for field in self._stream.fields]
+        if look.agrees(self._rule):
+            return []
+        apart = look.differing(self._rule)
+        return [name for name in names if name in apart] or names
 
 
 def _waits(stream: Stream, authority: Store | None, key: str) -> float | None:

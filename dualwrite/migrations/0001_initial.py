@@ -52,6 +52,10 @@ class Migration(migrations.Migration):
                         help_text="The session of the registry's server that holds its lock.", null=True
                     ),
                 ),
+                (
+                    "backend_start",
+                    models.DateTimeField(help_text="When that session began: its number is used again.", null=True),
+                ),
                 ("progress", models.JSONField(default=dict, help_text="How far it is; written every second.")),
                 ("cancel_asked_by", models.TextField(default="", help_text="Who asked it to stop.")),
                 ("resumes", models.BigIntegerField(help_text="The run that this one does again.", null=True)),

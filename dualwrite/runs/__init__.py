@@ -9,7 +9,8 @@
 
 How it can fail, and the answer: the process is killed → its session ends, the lock is free, whoever looks next closes
 the row as an error; the session is lost while the process lives → the run ends within a second, and says so; two
-machines at once → one has the lock; a statement that takes long → a cancel reaches the server too. A run never passes
+machines at once → one has the lock; the number of a dead run's session is given to another one → when it began is held
+against its row, too; a statement that takes long → a cancel reaches the server too. A run never passes
 that was not closed by its owner while the row still said that it runs.
 
 A run slows down where more sessions than a parameter are in a transaction on the authority's server, but each of its
@@ -17,12 +18,13 @@ pauses is short: it holds snapshots open, and must come to an end.
 """
 
 from dualwrite.runs.conduct import Outcome, conduct
-from dualwrite.runs.lock import RUN_LOCK, holder, only_run
+from dualwrite.runs.lock import RUN_LOCK, Holder, holder, only_run
 from dualwrite.runs.rows import Owner, cancel, is_dead, note, only, reap, run_numbered, to_resume
 from dualwrite.runs.watch import Progress, Watch
 
 __all__ = [
     "RUN_LOCK",
+    "Holder",
     "Outcome",
     "Owner",
     "Progress",

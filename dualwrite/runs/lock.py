@@ -2,6 +2,8 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import datetime
 
 import psycopg
 
@@ -14,6 +16,18 @@ from dualwrite.stream import Stream
 RUN_LOCK = 25722
 #: Only short statements run on the session of a lock; a long one would be a server in trouble.
 LIMITS = "-c statement_timeout=10s"
+
+
+@dataclass(frozen=True)
+class Holder:
+    """A session of the registry's server: its number, and when it began; None where this role is not told."""
+
+    backend: int
+    began: datetime | None
+
+    def may_be(self, backend: int | None, began: datetime | None) -> bool:
+        """Whether it is that session, as far as can be told: numbers are used again."""
+        return self.backend == backend and (self.began == began or None in (self.began, began))
 
 
 @contextmanager
@@ -41,12 +55,19 @@ def _release(session: Session) -> None:
         session.execute(statement("runs", "release"))
 
 
-def holder(kind: str, stream: str) -> int | None:
+def own(session: Session) -> Holder:
+    """That session itself; raises StoreUnreachable."""
+    with reaching(Store.REGISTRY):
+        row = session.execute(statement("runs", "own")).fetchone()
+    return Holder(session.info.backend_pid, row[1] if row else None)
+
+
+def holder(kind: str, stream: str) -> Holder | None:
     """The server's session that holds the lock, None when it is free; raises StoreUnreachable."""
     with cursor(Store.REGISTRY) as found:
         found.execute(statement("runs", "holder"), _named(kind, stream))
         row = found.fetchone()
-        return int(row[0]) if row else None
+        return Holder(int(row[0]), row[1]) if row else None
 
 
 def _named(kind: str, stream: str) -> dict[str, int | str]:

@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from dualwrite.exceptions import AlreadyRunning, Refused, RunLost, StoreUnreachable, UsageError
 from dualwrite.models import Run
-from dualwrite.runs.lock import holder, only_run
+from dualwrite.runs.lock import Holder, holder, only_run, own
 from dualwrite.stages import Store
 from dualwrite.stores import Session, reaching
 from dualwrite.stream import Stream
@@ -27,8 +27,10 @@ class Owner:
     session: Session
 
     def as_fields(self) -> dict[str, object]:
-        """The fields of a row that say who works on it."""
-        return {"owner": f"{socket.gethostname()}:{os.getpid()}", "backend": self.session.info.backend_pid}
+        """The fields of a row that say who works on it; raises StoreUnreachable."""
+        here = own(self.session)
+        owner = f"{socket.gethostname()}:{os.getpid()}"
+        return {"owner": owner, "backend": here.backend, "backend_start": here.began}
 
 
 @contextmanager
@@ -66,7 +68,7 @@ def reap(model: type[Run], stream: str) -> int:
     with reaching(Store.REGISTRY):
         left = list(_running(model, stream))  # before the holder: a run has its lock before its row
         here = holder(model.kind, stream)
-        dead = [row for row in left if row.backend is None or row.backend != here]
+        dead = [row for row in left if not _has(row, here)]
         return sum(_bury(row) for row in dead)
 
 
@@ -78,7 +80,12 @@ def _bury(row: Run) -> int:
 
 def is_dead(row: Run) -> bool:
     """Whether the row says running, but its process is gone; raises StoreUnreachable."""
-    return row.status == Run.RUNNING and (row.backend is None or row.backend != holder(row.kind, row.stream))
+    return row.status == Run.RUNNING and not _has(row, holder(row.kind, row.stream))
+
+
+def _has(row: Run, here: Holder | None) -> bool:
+    """Whether the row is that of the session that holds the lock."""
+    return here is not None and here.may_be(row.backend, row.backend_start)
 
 
 def close(row: Run, status: str, error: str = "", **fields: object) -> None:

@@ -87,6 +87,11 @@ class Watch:
             self._clear.wait(0.1)
         self._go_on()
 
+    def pause(self, seconds: float) -> None:
+        """Wait so long; when the run is to stop it ends at once. Raises as `advance`."""
+        self._stopped.wait(seconds)
+        self._go_on()
+
     @contextmanager
     def session(self, session: Session) -> Iterator[None]:
         """While inside, a request to stop also cancels what runs on this session, which then raises Cancelled."""

@@ -6,9 +6,14 @@ SELECT pg_try_advisory_lock(%(lock)s, hashtext(%(name)s))
 -- Run no more.
 SELECT pg_advisory_unlock_all()
 
+-- name: own
+-- This session. Its number is given to another one when it has ended; number and beginning together never are.
+SELECT a.pid, a.backend_start FROM pg_stat_activity AS a WHERE a.pid = pg_backend_pid()
+
 -- name: holder
--- The session that holds the lock of that name, on whatever machine its process is.
-SELECT l.pid FROM pg_locks AS l
+-- The session that holds the lock of that name, on whatever machine its process is. When it began is not shown to a role
+-- that may not know.
+SELECT l.pid, a.backend_start FROM pg_locks AS l LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
  WHERE l.locktype = 'advisory' AND l.granted AND l.classid = %(lock)s
    AND l.objid::bigint = hashtext(%(name)s)::bigint & 4294967295 AND l.objsubid = 2
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())

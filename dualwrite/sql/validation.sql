@@ -91,18 +91,32 @@ SELECT {key_hash}, {row_hash}, {key}, {values}
 
 -- name: records
 -- The present rows of some keys: key, values as compared, version, and the fields by name, as text.
-SELECT r.key, {values}, t.xmin::text,
-       (SELECT jsonb_object_agg(v.key, left(v.value, 1000)) FROM jsonb_each_text(to_jsonb(f)) AS v)::text
+SELECT r.key, {values} AS compared, t.xmin::text::bigint AS version,
+       (SELECT jsonb_object_agg(v.key, left(v.value, 1000)) FROM jsonb_each_text(to_jsonb(f)) AS v) AS shown
   FROM (SELECT k AS key, {key_parts} FROM unnest(%(keys)s::text[]) AS k) AS r
   JOIN {table} AS t ON {match} AND {is_record}
  CROSS JOIN LATERAL (SELECT {record}) AS f
 
 -- name: records_by_key_text
 -- The same for keys that no column can be compared with, since a part is NULL.
-SELECT {key}, {values}, t.xmin::text,
-       (SELECT jsonb_object_agg(v.key, left(v.value, 1000)) FROM jsonb_each_text(to_jsonb(f)) AS v)::text
+SELECT {key} AS key, {values} AS compared, t.xmin::text::bigint AS version,
+       (SELECT jsonb_object_agg(v.key, left(v.value, 1000)) FROM jsonb_each_text(to_jsonb(f)) AS v) AS shown
   FROM {table} AS t CROSS JOIN LATERAL (SELECT {record}) AS f
  WHERE {key} = ANY (%(keys)s::text[]) AND {is_record}
+
+-- name: of_each
+-- Of these rows, for each key: how many, digests of their values and of their versions, and the first of them.
+-- md5 of one encoding: both stores must come to the same digest, and put rows in the same order.
+SELECT z.key, count(*), sum(z.hash)::text, sum(hashint8extended(z.version, z.hash))::text,
+       (json_agg(z.compared ORDER BY z.place) FILTER (WHERE z.place <= %(compared)s))::text,
+       (json_agg(z.shown ORDER BY z.place) FILTER (WHERE z.place <= %(shown)s))::text
+  FROM (SELECT y.key, y.hash, y.version, row_number() OVER each AS place,
+               CASE WHEN row_number() OVER each <= %(compared)s THEN y.compared END AS compared,
+               CASE WHEN row_number() OVER each <= %(shown)s THEN y.shown END AS shown
+          FROM (SELECT x.*, ('x' || substr(md5(convert_to(x.compared::text, 'UTF8')), 1, 16))::bit(64)::bigint AS hash
+                  FROM ({rows}) AS x) AS y
+        WINDOW each AS (PARTITION BY y.key ORDER BY y.hash)) AS z
+ GROUP BY z.key
 
 -- name: waiting
 -- Which of these keys wait in the outbox: their first note, its age, and the first note of the key's lane.

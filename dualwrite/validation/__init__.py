@@ -13,6 +13,7 @@ How it can fail, and the answer to each (docs/validation.md has the table of fau
 - A table is seen twice or not at all in parts: all parts of a store are read in one snapshot, and until then nobody can
   rewrite or empty the table.
 - A relay that stands still hides behind "on its way": what waits for long while nothing moves is `relay_stuck`.
+- A flood of rows under one key: they are counted and digested where they are, and only the first are sent or kept.
 - Too many differences: rows are streamed in one order and merged in batches; far too many are cut short, and
   the findings say so.
 - A side fails, is empty or is cancelled: the run raises, or its findings show it; nothing of that is a pass.

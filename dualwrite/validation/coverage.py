@@ -99,6 +99,13 @@ def _last_whole(stream: Stream, here: State, level: Level) -> ValidationRun | No
     return _complete(stream, here).filter(level__in=_AS_CLOSE[level], scope="whole").order_by("-id").first()
 
 
+def rows_of_whole(stream: Stream) -> int | None:
+    """The authority's records when everything was last counted; None: it never was. Raises StoreUnreachable."""
+    counted = ValidationRun.objects.filter(stream=stream.name, scope="whole", authority_rows__isnull=False)
+    with reaching(Store.REGISTRY):
+        return counted.order_by("-id").values_list("authority_rows", flat=True).first()
+
+
 def _taken_below(stream: Stream, here: State, level: Level) -> bool:
     """Whether a run that looks less closely may have taken keys since the last one of this level at everything."""
     with reaching(Store.REGISTRY):

@@ -4,7 +4,8 @@ The keys are candidates and nothing more: the two snapshots are not of the same 
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any, TypeAlias
@@ -41,43 +42,44 @@ class Drill:
             few = len(differing) <= buckets * MOST_DIFFERING
             parts = [rows.of_scope(scope), rows.in_buckets(buckets, differing) if few else ALL]
             statements[store] = rows.hashed(sql.SQL(" AND ").join(parts), with_values=self._tolerates)
-        with ExitStack() as stack:
-            cursors = {store: stack.enter_context(_cursor(side)) for store, side in self.sides.items()}
-            first = at_once(self.sides, lambda side: _first(side, cursors[side.store], statements[side.store]))
-            one, other = (_batches(self.sides[store], cursors[store], first[store]) for store in Store)
-            for difference in merge(one, other):
-                if keys := self._differing(difference):
-                    yield difference.hash, keys
+        return self._candidates(statements, Counter())
 
-    def named(self, scope: Scope) -> "Iterator[tuple[dict[Store, int], list[str]]]":
+    def named(self, scope: Scope) -> "Iterator[tuple[Counter[Store], list[str]]]":
         """Rows of the named keys outside of the scope's slice, and which of these keys may differ, some at a time."""
         for start in range(0, len(scope.named), KEYS_A_STATEMENT):
             keys = scope.named[start : start + KEYS_A_STATEMENT]
-            found = at_once(self.sides, lambda side, keys=keys: self._rows_of(side, scope, keys))  # type: ignore[misc]
-            one, other = (iter([found[store]]) for store in Store)
-            candidates = [key for difference in merge(one, other) for key in self._differing(difference)]
-            yield {store: len(rows) for store, rows in found.items()}, candidates
-
-    def _rows_of(self, side: Side, scope: Scope, keys: Sequence[str]) -> list[Row]:
-        rows = self.rows[side.store]
-        found: list[Row] = []
-        with side.snapshot():
             for some, by_key_text in zip(split_keyless(keys), (False, True), strict=True):
                 if some:
-                    query = rows.hashed_of_keys(
-                        some, rows.outside(scope), by_key_text=by_key_text, with_values=self._tolerates
-                    )
-                    found += side.session.cursor(binary=True).execute(query).fetchall()
-        side.watch.advance(len(found))
-        return sorted(found)
+                    yield self._looked_up(scope, some, by_key_text=by_key_text)
+
+    def _looked_up(self, scope: Scope, keys: Sequence[str], *, by_key_text: bool) -> "tuple[Counter[Store], list[str]]":
+        counts: Counter[Store] = Counter()
+        statements = {
+            store: rows.hashed_of_keys(keys, rows.outside(scope), by_key_text=by_key_text, with_values=self._tolerates)
+            for store, rows in self.rows.items()
+        }
+        candidates = [key for _, some in self._candidates(statements, counts) for key in some]
+        return counts, candidates
+
+    def _candidates(
+        self, statements: Mapping[Store, sql.Composed], counts: "Counter[Store]"
+    ) -> Iterator[tuple[int, list[str]]]:
+        """What differs between the rows of these statements; counts them by store."""
+        with ExitStack() as stack:
+            cursors = {store: stack.enter_context(_cursor(side)) for store, side in self.sides.items()}
+            first = at_once(self.sides, lambda side: _first(side, cursors[side.store], statements[side.store]))
+            one, other = (_batches(self.sides[store], cursors[store], first[store], counts) for store in Store)
+            for difference in merge(one, other):
+                if keys := self._differing(difference):
+                    yield difference.hash, keys
 
     @property
     def _tolerates(self) -> bool:
         return self.rule.tolerance is not None
 
     def _differing(self, difference: Difference) -> list[str]:
-        """The keys of a group that differ by the rule; without a tolerance all of them do."""
-        if not self._tolerates:
+        """The keys of a group that differ by the rule; without a tolerance, or of too many rows, all of them do."""
+        if not self._tolerates or difference.is_large:
             return difference.keys
         return [k for k in difference.keys if not self.rule.agree(_of(k, difference.one), _of(k, difference.other))]
 
@@ -100,8 +102,9 @@ def _first(side: Side, cursor: Cursor, query: sql.Composed) -> list[Row]:
         return cursor.fetchmany(side.watch.batch_size)
 
 
-def _batches(side: Side, cursor: Cursor, batch: list[Row]) -> Batches:
+def _batches(side: Side, cursor: Cursor, batch: list[Row], counts: "Counter[Store]") -> Batches:
     while batch:
+        counts[side.store] += len(batch)
         side.watch.advance(len(batch))
         yield batch
         with side.reading():

@@ -1,28 +1,42 @@
-"""One look at keys in both stores: their records as they are now, and whether they wait to be relayed."""
+"""One look at keys in both stores: their records as they are now, and whether they wait to be relayed.
+
+However many rows a key has, the server counts them and makes digests of them, and sends only the first.
+"""
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, field, replace
 
-from dualwrite.sql import statement
+from dualwrite.sql import compose, statement
 from dualwrite.stages import Store
 from dualwrite.stores import cursor
 from dualwrite.stream import Stream, split_keyless
+from dualwrite.validation.merge import ONE_BY_ONE
 from dualwrite.validation.rows import records
 from dualwrite.validation.tolerance import Rule, Values
 
+#: Records of one key that are shown.
+SHOWN = 10
+
 
 @dataclass(frozen=True)
-class Record:
-    """A present row: its values as compared, its version in its own store, its fields as text to be shown."""
+class Present:
+    """The present rows of a key in one store; two are equal when nothing was written in between.
 
-    values: Values
-    version: str
-    fields: dict[str, Any]
+    digest: of the values as compared, the same in both stores where these are the same. versions: of the rows as this
+    store has them, which every write changes. values: of the first `ONE_BY_ONE` rows. shown: of the first `SHOWN`, the
+    fields as JSON. Both stores put rows in the same order.
+    """
+
+    count: int = 0
+    digest: str = ""
+    versions: str = ""
+    values: tuple[Values, ...] = field(default=(), compare=False)
+    shown: str = field(default="[]", compare=False)
 
 
-Records = dict[str, list[Record]]
+NOTHING = Present()
+Records = dict[str, Present]
 
 
 @dataclass(frozen=True)
@@ -37,8 +51,8 @@ class Waiting:
 class Look:
     """What one look at a key found. `moved`: the authority's records changed meanwhile."""
 
-    authority: list[Record]
-    mirror: list[Record]
+    authority: Present
+    mirror: Present
     waiting: Waiting | None = None
     moved: bool = False
 
@@ -48,28 +62,44 @@ class Look:
         return self.waiting is None and not self.moved
 
     @property
-    def values(self) -> tuple[list[Values], list[Values]]:
-        """What is compared, of the authority and the mirror."""
-        return [record.values for record in self.authority], [record.values for record in self.mirror]
+    def remembered(self) -> "Look":
+        """The same without values: very many keys may be waited for."""
+        authority, mirror = (replace(side, values=()) for side in (self.authority, self.mirror))
+        return replace(self, authority=authority, mirror=mirror)
 
     @property
-    def shown(self) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-        """What is shown, of the authority and the mirror."""
-        return [record.fields for record in self.authority], [record.fields for record in self.mirror]
+    def is_large(self) -> bool:
+        """Whether there are too many rows to be held against each other one by one."""
+        return max(self.authority.count, self.mirror.count) > ONE_BY_ONE
+
+    def agrees(self, rule: Rule) -> bool:
+        """Whether both stores have as many rows, and each its equal; of very many, its exact equal."""
+        ones, others = self.authority, self.mirror
+        if ones.count != others.count or ones.digest == others.digest:
+            return ones.count == others.count
+        return not (rule.tolerance is None or self.is_large) and rule.agree(ones.values, others.values)
+
+    def differing(self, rule: Rule) -> set[str]:
+        """Names of the fields that differ; none where it is the number of rows, or they are very many."""
+        if self.authority.count != self.mirror.count or self.is_large:
+            return set()
+        return rule.differing(self.authority.values, self.mirror.values)
 
 
 def read(stream: Stream, store: Store, keys: Sequence[str], rule: Rule) -> Records:
-    """The present rows of the keys, each list in one order; a key without row is missing from the result."""
+    """The present rows of the keys; a key without row is missing from the result."""
     found: Records = {}
     for some, by_key_text in zip(split_keyless(keys), (False, True), strict=True):
         if not some:
             continue
-        query = records(stream, store, rule.fields, by_key_text=by_key_text)
+        query = compose("validation", "of_each", rows=records(stream, store, rule.fields, by_key_text=by_key_text))
         with cursor(store) as session:
-            session.execute(query.as_string(session.connection), {"keys": some})
-            for key, values, version, fields in session.fetchall():
-                found.setdefault(str(key), []).append(Record(tuple(values), str(version), json.loads(fields)))
-    return {key: sorted(some, key=lambda record: (repr(record.values), record.version)) for key, some in found.items()}
+            text = query.as_string(session.connection)
+            session.execute(text, {"keys": some, "compared": ONE_BY_ONE, "shown": SHOWN})
+            for key, count, digest, versions, compared, shown in session.fetchall():
+                first = tuple(tuple(row) for row in json.loads(compared))
+                found[str(key)] = Present(int(count), str(digest), str(versions), first, str(shown))
+    return found
 
 
 def waiting_of(stream: Stream, store: Store, keys: Sequence[str]) -> dict[str, Waiting]:

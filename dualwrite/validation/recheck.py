@@ -1,6 +1,6 @@
 """From candidate to verdict, key by key: authority, nothing pending, mirror, authority again."""
 
-import threading
+import json
 from collections.abc import Iterator, Sequence
 
 from dualwrite.models import ParkedKey
@@ -8,14 +8,15 @@ from dualwrite.runs import Watch
 from dualwrite.stages import Store
 from dualwrite.stores import reaching
 from dualwrite.stream import Stream
-from dualwrite.validation.look import Look, Waiting, read, waiting_of
+from dualwrite.validation.look import NOTHING, Look, Waiting, read, waiting_of
+from dualwrite.validation.merge import ONE_BY_ONE
 from dualwrite.validation.tolerance import Rule
 from dualwrite.validation.verdict import History, Kind, Verdict
 
 #: Seconds waited before the next look at keys that have not come to rest.
 PATIENCE = (0.1, 0.2, 0.5, 1.0, 2.0, 4.0)
-#: Records of one key that are shown.
-SHOWN = 10
+#: What is said of a verdict about a key with too many rows to be compared one by one.
+MANY = f"more than {ONE_BY_ONE} rows of one key: compared exactly, as a whole"
 #: Keys read by one statement.
 CHUNK = 500
 #: A key that has waited so long, while nothing of its lane was relayed, is stuck.
@@ -34,13 +35,14 @@ def recheck(
     """The verdicts about candidate keys; a key that turns out equal gives none. Without a rule: every field, exactly.
 
     A difference counts only when two looks in a row, some time apart, find the same: a key that was changed, relayed
-    and changed back between the reads of one look would otherwise seem different.
+    and changed back between the reads of one look would otherwise seem different. Raises Cancelled as soon as the
+    watch is told to stop.
     """
     judge = _Judge(stream, authority, rule or Rule(stream.fields), stuck_after_seconds)
     watch = watch or Watch()
-    open_keys, pause = list(dict.fromkeys(keys)), threading.Event()
+    open_keys = list(dict.fromkeys(keys))
     for patience in (0.0, *PATIENCE):
-        pause.wait(patience)
+        watch.pause(patience)
         before, open_keys = open_keys, []
         for chunk in _chunks(before):
             verdicts = judge.look(chunk)
@@ -69,12 +71,12 @@ class _Judge:
         settled, self.unsettled = [], []
         for key, look in _look(self._stream, self._authority, keys, self._rule).items():
             before = self._seen.pop(key, None)
-            if look.rests and self._rule.agree(*look.values):
+            if look.rests and look.agrees(self._rule):
                 continue
             if look.rests and look == before:
                 settled.append((key, look))
                 continue
-            self._seen[key] = look
+            self._seen[key] = look.remembered
             self.unsettled.append(key)
             if look.waiting:
                 self._waited_first.setdefault(key, look.waiting)
@@ -82,12 +84,10 @@ class _Judge:
         return [self._difference(key, look, key in parked) for key, look in settled]
 
     def _difference(self, key: str, look: Look, parked: bool) -> Verdict:
-        ones, others = look.values
+        ones, others = look.authority.count, look.mirror.count
         kind = Kind.MISSING if not others else Kind.MISMATCH if ones else Kind.EXTRA
         history = History.PARKED if parked else History.NEVER_CAPTURED
-        # Where one side has more records of the key it is their number that differs.
-        names = self._rule.differing(ones, others) if len(ones) == len(others) else set()
-        return self._verdict(kind, key, look, history, names)
+        return self._verdict(kind, key, look, history, look.differing(self._rule))
 
     def give_up(self, keys: Sequence[str]) -> Iterator[Verdict]:
         """The verdicts about keys that never came to rest."""
@@ -107,8 +107,10 @@ class _Judge:
 
     def _verdict(self, kind: Kind, key: str, look: Look, history: History, names: set[str]) -> Verdict:
         ordered = tuple(field.name for field in self._rule.fields if field.name in names)
-        ones, others = look.shown
-        return Verdict(kind, key, ones[:SHOWN], others[:SHOWN], history, ordered, (len(ones), len(others)))
+        sides = look.authority, look.mirror
+        ones, others = (json.loads(side.shown) for side in sides)
+        counts = sides[0].count, sides[1].count
+        return Verdict(kind, key, ones, others, history, ordered, counts, MANY if look.is_large else "")
 
 
 def _look(stream: Stream, authority: Store, keys: Sequence[str], rule: Rule) -> dict[str, Look]:
@@ -118,7 +120,9 @@ def _look(stream: Stream, authority: Store, keys: Sequence[str], rule: Rule) -> 
     mirror = read(stream, authority.peer, keys, rule)
     after = read(stream, authority, keys, rule)
     return {
-        key: Look(after.get(key, []), mirror.get(key, []), waiting.get(key), before.get(key) != after.get(key))
+        key: Look(
+            after.get(key, NOTHING), mirror.get(key, NOTHING), waiting.get(key), before.get(key) != after.get(key)
+        )
         for key in keys
     }
 

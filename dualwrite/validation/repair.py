@@ -7,7 +7,6 @@ they are compared once more, and only then called repaired.
 A comparison keeps so many differing keys and no more, so repairing goes in rounds: note, wait, compare.
 """
 
-import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
@@ -68,6 +67,19 @@ class Report:
         return {**asdict(self), "complete": self.complete}
 
 
+@dataclass(frozen=True)
+class Limits:
+    """How many keys are repaired without being forced, and how long the relay is waited for, in seconds."""
+
+    keys: int
+    seconds: float
+
+    @classmethod
+    def in_force(cls) -> "Limits":
+        """Those of the parameters; raises InvalidParameter."""
+        return cls(REPAIR_MAX_KEYS.value(), REPAIR_TIMEOUT_SECONDS.value())
+
+
 Compare = Callable[[Scope], Findings]
 
 
@@ -85,16 +97,23 @@ def require_possible(stream: Stream, here: State, asked: Repair) -> None:
 
 
 def carry_out(
-    run: ValidationRun, stream: Stream, here: State, found: Findings, asked: Repair, compare: Compare, watch: Watch
+    run: ValidationRun,
+    stream: Stream,
+    here: State,
+    found: Findings,
+    asked: Repair,
+    compare: Compare,
+    watch: Watch,
+    limits: Limits,
 ) -> Report:
     """Repair what was found; a refusal is told in the report, as the comparison itself stands."""
     report = _report(found, asked)
-    report.sentence = _refusal(report, asked)
+    report.sentence = _refusal(report, asked, limits)
     if report.sentence or not report.to_repair or asked.dry_run:
         return report
     _audit(run, stream, report, asked)
     try:
-        _rounds(stream, here, found, compare, watch, report)
+        _rounds(stream, here, found, compare, watch, report, limits)
     except BaseException:
         report.sentence = f"broken off; {report.noted} keys are noted and are relayed all the same"
         runs.note(run, repair=report.as_data())
@@ -103,12 +122,14 @@ def carry_out(
     return report
 
 
-def _rounds(stream: Stream, here: State, found: Findings, compare: Compare, watch: Watch, report: Report) -> None:
+def _rounds(
+    stream: Stream, here: State, found: Findings, compare: Compare, watch: Watch, report: Report, limits: Limits
+) -> None:
     for _ in range(MOST_ROUNDS):
         keys = _keys(found)
         if not keys:
             return
-        left = _round(stream, here, keys, watch, compare, report)
+        left = _round(stream, here, keys, watch, compare, report, limits)
         if left or report.noted >= report.to_repair:
             return
         found = compare(Scope.whole())
@@ -121,11 +142,10 @@ def _report(found: Findings, asked: Repair) -> Report:
     return Report(asked.dry_run, total, parked=parked[:SHOWN_KEYS], keys=keys[:SHOWN_KEYS])
 
 
-def _refusal(report: Report, asked: Repair) -> str:
-    limit = REPAIR_MAX_KEYS.value()
-    if report.to_repair <= limit or asked.force:
+def _refusal(report: Report, asked: Repair, limits: Limits) -> str:
+    if report.to_repair <= limits.keys or asked.force:
         return ""
-    return f"{report.to_repair} keys differ, more than {limit}; --force --reason WHY repairs them all the same"
+    return f"{report.to_repair} keys differ, more than {limits.keys}; --force --reason WHY repairs them all the same"
 
 
 def _audit(run: ValidationRun, stream: Stream, report: Report, asked: Repair) -> None:
@@ -133,7 +153,9 @@ def _audit(run: ValidationRun, stream: Stream, report: Report, asked: Repair) ->
     switch.audit(Store.REGISTRY, asked.actor, "repair", stream.name, evidence)
 
 
-def _round(stream: Stream, here: State, keys: Sequence[str], watch: Watch, compare: Compare, report: Report) -> int:
+def _round(
+    stream: Stream, here: State, keys: Sequence[str], watch: Watch, compare: Compare, report: Report, limits: Limits
+) -> int:
     """Note the keys, wait for them, compare them; returns how many are not repaired."""
     watch.phase("noting keys that differ", len(keys))
     for start in range(0, len(keys), BATCH):
@@ -142,7 +164,7 @@ def _round(stream: Stream, here: State, keys: Sequence[str], watch: Watch, compa
         report.noted += len(some)
         watch.advance(len(some))
     reach("repair noted")
-    waiting = _wait(stream, here.store, keys, watch)
+    waiting = _wait(stream, here.store, keys, watch, limits.seconds)
     again = compare(Scope.keys([key for key in keys if key not in waiting]))
     different = sum(again.tally[kind] for kind in REPAIRED_KINDS)
     report.waiting += len(waiting)
@@ -159,14 +181,13 @@ def _note(stream: Stream, here: State, keys: Sequence[str]) -> None:
     outbox.note(stream, here.store, keys, outbox.Cause.REDRIVE)
 
 
-def _wait(stream: Stream, store: Store, keys: Sequence[str], watch: Watch) -> set[str]:
+def _wait(stream: Stream, store: Store, keys: Sequence[str], watch: Watch, seconds: float) -> set[str]:
     """Wait until the relay has seen to the keys; those that wait still when it stands still or takes too long."""
     watch.phase("waiting for the relay", len(keys))
-    pace, until = threading.Event(), time.monotonic() + REPAIR_TIMEOUT_SECONDS.value()
+    until = time.monotonic() + seconds
     waiting = outbox.pending_of(stream, store, keys)
     while waiting and time.monotonic() < until and not _standstill(stream):
-        pace.wait(LOOK_SECONDS)
-        watch.advance(0)
+        watch.pause(LOOK_SECONDS)
         waiting = outbox.pending_of(stream, store, list(waiting))
     return waiting
 

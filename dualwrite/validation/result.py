@@ -79,6 +79,7 @@ def _row(verdict: Verdict) -> dict[str, object]:
         "authority": verdict.authority,
         "mirror": verdict.mirror,
         "history": verdict.history,
+        **({"note": verdict.note} if verdict.note else {}),
     }
 
 

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any, TypeVar
 
 from django.utils import timezone
@@ -11,6 +11,7 @@ from dualwrite import runs, switch
 from dualwrite.exceptions import DualWriteError, StoreUnreachable, UnknownName, UsageError
 from dualwrite.failpoints import reach
 from dualwrite.models import ValidationRun, ValidationStatus
+from dualwrite.parameters import THROTTLE_PAUSE_SECONDS, THROTTLE_SESSIONS
 from dualwrite.runs import Outcome, Watch
 from dualwrite.stages import Store
 from dualwrite.stores import reaching
@@ -24,6 +25,7 @@ from dualwrite.validation.level import Level
 from dualwrite.validation.repair import Repair
 from dualwrite.validation.scope import Scope
 from dualwrite.validation.standing import comparable, is_same, reason_to_skip
+from dualwrite.validation.thresholds import Thresholds
 from dualwrite.validation.verdict import Findings
 
 T = TypeVar("T")
@@ -68,23 +70,23 @@ def validate(
     it, which is no error: the run is `cancelled` then. `resumes`: the run that is done again. `unattended`: nobody
     asked, so where there is nothing to compare the run is `skipped`, no refusal.
 
-    Raises UnknownName for a level, AlreadyRunning, Refused where there is no old store or it follows no more, and
-    whatever kept it from being completed (stored as `error`).
+    Raises UnknownName for a level, UsageError for a scope with what is no key of the stream, AlreadyRunning, Refused
+    where there is no old store or it follows no more, and whatever kept it from being completed (stored as `error`).
     """
     chosen = level_named(level)
+    (scope or Scope.whole()).require_keys_of(stream)
     if unattended and (why := reason_to_skip(stream)):
         return _skipped(stream, chosen, scope or Scope.whole(), why)
     with runs.only(ValidationRun, stream) as owner:
-        values = {"level": chosen.value, "resumes": resumes, **owner.as_fields()}
+        asked = {"configuration": _asked_for(scope, incremental=incremental), "scope": str(scope or Scope.whole())}
+        values = {"level": chosen.value, "resumes": resumes, **asked, **owner.as_fields()}
         begun = _begun(stream, repair, values)
         task = _told(stream, values, lambda: coverage.task(stream, begun, chosen, _asked(scope, incremental)))
         run = ValidationRun(
             stream=stream.name,
             authority=begun.store.value,
             generation=begun.generation,
-            scope=str(task.scope),
-            configuration=_configuration(chosen, task, incremental=incremental),
-            **values,
+            **{**values, "scope": str(task.scope), "configuration": _configuration(chosen, task, values)},
         )
         with reaching(Store.REGISTRY):
             run.save(force_insert=True)
@@ -93,8 +95,15 @@ def validate(
     return run
 
 
-def _configuration(level: Level, task: Task, *, incremental: bool) -> dict[str, object]:
-    asked = {"incremental": incremental, **({"everything_because": task.why} if task.why else {})}
+def _asked_for(scope: Scope | None, *, incremental: bool) -> dict[str, object]:
+    """What is needed to do it again, beside level and scope: the keys, where the scope only counts them."""
+    if incremental or scope is None or scope.is_written_out:
+        return {"incremental": incremental}
+    return {"incremental": incremental, "keys": list(scope.named)}
+
+
+def _configuration(level: Level, task: Task, values: Mapping[str, Any]) -> dict[str, object]:
+    asked = {**values["configuration"], **({"everything_because": task.why} if task.why else {})}
     return {"level": level.value, "scope": str(task.scope), "tolerance": result.tolerance(), **asked}
 
 
@@ -137,7 +146,7 @@ def _skipped(stream: Stream, level: Level, scope: Scope, why: str) -> Validation
 
 
 def _work(case: _Case, repair: Repair | None) -> Outcome:
-    limits = thresholds.in_force()  # first: a parameter that is none is told before the work, not after it
+    limits, mending = _parameters(case.stream, repair)  # first: one that is none is told before the work, not after it
     began, scope = time.monotonic(), case.task.scope
     found = case.compare(scope)
     reach("validation compared")
@@ -145,7 +154,8 @@ def _work(case: _Case, repair: Repair | None) -> Outcome:
     if not is_same(case.begun, switch.authority(case.stream)):
         # What was looked for in one store's outbox waited in the other's: neither a difference nor a pass.
         return Outcome(ValidationStatus.ERROR, SWITCHED)
-    verdict = thresholds.judge(result.totals(found, case.begun.store, scope), limits)
+    least = thresholds.least(scope, coverage.rows_of_whole(case.stream))
+    verdict = thresholds.judge(replace(result.totals(found, case.begun.store, scope), least=least), limits)
     fields: dict[str, object] = {
         **result.counted(found, case.begun.store, seconds),
         "configuration": {**case.run.configuration, **result.how(found)},
@@ -158,10 +168,20 @@ def _work(case: _Case, repair: Repair | None) -> Outcome:
     runs.note(case.run, **fields)
     again = [verdict.key for verdict in found.differences] if found.names_all else None
     coverage.finish(case.stream, case.task, again)
-    if repair is not None:
-        report = repairing.carry_out(case.run, case.stream, case.begun, found, repair, case.compare, case.watch)
+    if repair is not None and mending is not None:
+        report = repairing.carry_out(
+            case.run, case.stream, case.begun, found, repair, case.compare, case.watch, mending
+        )
         fields["repair"] = report.as_data()
     return Outcome(verdict.status, verdict.sentence, fields)
+
+
+def _parameters(stream: Stream, repair: Repair | None) -> tuple[Thresholds, repairing.Limits | None]:
+    """What is needed when it has been compared, with all that others read on the way tried; raises InvalidParameter."""
+    later = [value for rule in stream.rules for value in rule.values.values()]
+    for value in (THROTTLE_SESSIONS.value, THROTTLE_PAUSE_SECONDS.value, *later):
+        value()
+    return thresholds.in_force(), None if repair is None else repairing.Limits.in_force()
 
 
 def _rules(case: _Case) -> list[dict[str, object]]:
@@ -187,7 +207,8 @@ def resume(
     if before.configuration.get("incremental"):
         # What it had to look at waits still, with what has come since.
         return validate(again, before.level, None, watch, repair, resumes=before.pk, incremental=True)
-    return validate(again, before.level, Scope.parse(before.scope), watch, repair, resumes=before.pk)
+    scope = Scope.parse(before.scope, before.configuration.get("keys", ()))
+    return validate(again, before.level, scope, watch, repair, resumes=before.pk)
 
 
 def cancel(number: int, actor: Actor) -> ValidationRun:

@@ -2,12 +2,20 @@
 
 Thresholds only tell a warning from a failure; what has found anything at all has not passed. A side without rows, or a
 comparison that was cut short, proves nothing, so it has not passed either.
+
+The shares of a part are of its own records, but of no fewer than a hundred, or than the whole stream has: that one of
+the twenty keys written last differs does not mean that five percent of the stream do. Where most of a part differs
+it fails however small it is, and with a threshold of nothing a single record does.
 """
 
 from dataclasses import dataclass
 
 from dualwrite.models import ValidationStatus
 from dualwrite.parameters import MAX_DRIFT_PERCENT, MAX_MISMATCH_PERCENT, MAX_MISSING_PERCENT
+from dualwrite.validation.scope import Scope
+
+#: Records of which the shares of a part are at least, unless the stream has fewer.
+LEAST = 100
 
 
 @dataclass(frozen=True)
@@ -21,7 +29,10 @@ class Thresholds:
 
 @dataclass(frozen=True)
 class Totals:
-    """What a comparison counted, in records. `whole`: it was about the whole stream, not a part of it."""
+    """What a comparison counted, in records. `whole`: it was about the whole stream, not a part of it.
+
+    `least`: records of which shares are at least; 0: they are of what was compared.
+    """
 
     authority_rows: int
     mirror_rows: int
@@ -32,6 +43,7 @@ class Totals:
     stuck: int = 0
     cut_short: str = ""
     whole: bool = True
+    least: int = 0
 
     @property
     def found(self) -> int:
@@ -44,13 +56,14 @@ class Totals:
         A record that is stuck on its way differs as one that is on both sides does. Totals drift by records that have
         come to rest only: what was merely on its way while both stores were counted is no drift.
         """
-        common = max(self.authority_rows - self.missing, 0)
-        mirror = max(self.authority_rows - self.missing + self.extra, 0)
+        authority = max(self.authority_rows, self.least)
+        common = max(authority - self.missing, 0)
+        mirror = max(authority - self.missing + self.extra, 0)
         drift = abs(self.missing - self.extra)
         return Thresholds(
-            _percent(self.missing, self.authority_rows),
+            _percent(self.missing, authority),
             _percent(self.mismatch + self.stuck, common),
-            _percent(drift, max(self.authority_rows, mirror)),
+            _percent(drift, max(authority, mirror)),
         )
 
 
@@ -62,6 +75,13 @@ class Judgement:
     sentence: str
     violations: tuple[dict[str, object], ...] = ()
     passed_thresholds: bool | None = None
+
+
+def least(scope: Scope, rows_of_whole: int | None) -> int:
+    """Of how many records the shares of that scope are at least; `rows_of_whole`: of the stream, None: unknown."""
+    if scope.is_whole:
+        return 0
+    return LEAST if rows_of_whole is None else min(rows_of_whole, LEAST)
 
 
 def in_force() -> Thresholds:

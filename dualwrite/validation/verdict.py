@@ -31,7 +31,7 @@ class History(StrEnum):
 class Verdict:
     """A key that differs, with both stores' first records, what is known of its way, and the fields that differ.
 
-    `counts`: how many records the authority and the mirror have of it.
+    `counts`: how many records the authority and the mirror have of it. `note`: how it was compared, if not as others.
     """
 
     kind: Kind
@@ -41,6 +41,7 @@ class Verdict:
     history: str
     fields: tuple[str, ...] = ()
     counts: tuple[int, int] = (0, 0)
+    note: str = ""
 
     @property
     def records(self) -> "Counter[Kind]":

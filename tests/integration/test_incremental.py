@@ -272,3 +272,18 @@ def test_a_wrong_threshold_is_told_before_anything_is_compared(equal: Stream, mo
             validate(equal)
     finally:
         failpoints.clear()
+
+
+@pytest.mark.parametrize(("wrong", "status"), [(2, "warning"), (3, "failed")])
+def test_few_of_the_keys_written_last_are_no_failure_of_the_stream(
+    screener: Session, registry: Session, equal: Stream, wrong: int, status: str
+) -> None:
+    screener.execute("UPDATE index_memberships SET weight = 1 WHERE symbol LIKE 'S39_'")
+    worker.drain(equal)
+    spoil = "UPDATE index_memberships SET weight = 2 WHERE instrument_key = ANY (%s)"
+    with registry.transaction():
+        registry.execute("SELECT set_config('dualwrite.relay', 'index_memberships:0', true)")
+        assert registry.execute(spoil, ([f"NSE:S39{number}" for number in range(wrong)],)).rowcount == wrong
+    run = incremental(equal)
+    assert run.authority_rows is not None
+    assert (run.status, run.field_mismatch, run.authority_rows < 100) == (status, wrong, True)

@@ -13,7 +13,7 @@ from django.core.management.base import CommandError
 from dualwrite import failpoints
 from dualwrite.control.disable import disable
 from dualwrite.control.pause import pause
-from dualwrite.exceptions import Cancelled, Refused
+from dualwrite.exceptions import Cancelled, InvalidParameter, Refused
 from dualwrite.models import Audit, ValidationRun
 from dualwrite.relay import worker
 from dualwrite.stores import Session
@@ -232,3 +232,34 @@ def test_a_repair_that_is_broken_off_says_what_it_has_noted(
     assert run.repair is not None
     assert run.repair["noted"] == len(noted(screener)) > 0
     assert run.repair["sentence"] == f"broken off; {run.repair['noted']} keys are noted and are relayed all the same"
+
+
+@pytest.mark.parametrize(
+    "name", ["REPAIR_MAX_KEYS", "REPAIR_TIMEOUT_SECONDS", "THROTTLE_SESSIONS", "THROTTLE_PAUSE_SECONDS"]
+)
+def test_a_wrong_parameter_of_a_repair_is_told_before_anything_is_compared(
+    equal: Stream, screener: Session, registry: Session, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    plant(registry)
+    monkeypatch.setenv(f"INSTRUMENT_REGISTRY_{name}", "many")
+    monkeypatch.setattr("dualwrite.validation.run.compare", lambda *args, **names: pytest.fail("it was compared"))
+    with pytest.raises(InvalidParameter, match=name):
+        validate(equal, repair=REPAIR)
+    assert noted(screener) == []
+    assert (ValidationRun.objects.get().status, ValidationRun.objects.get().authority_rows) == ("error", None)
+
+
+def test_a_wrong_parameter_of_repairs_keeps_nobody_from_comparing(
+    equal: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INSTRUMENT_REGISTRY_REPAIR_MAX_KEYS", "many")
+    assert validate(equal).status == "passed"
+
+
+def test_a_wrong_parameter_of_a_rule_is_told_before_anything_is_compared(
+    equal: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("INSTRUMENT_REGISTRY_WEIGHT_SUM_TOLERANCE", "many")
+    monkeypatch.setattr("dualwrite.validation.run.compare", lambda *args, **names: pytest.fail("it was compared"))
+    with pytest.raises(InvalidParameter, match="WEIGHT_SUM_TOLERANCE"):
+        validate(equal)

@@ -4,6 +4,7 @@ import os
 import socket
 import threading
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
@@ -192,6 +193,29 @@ def test_a_dead_run_is_recognised_by_its_lock_and_closed_when_somebody_cancels_i
     assert runs.is_dead(left)
     closed = runs.cancel(ValidationRun, left.pk, "anna")
     assert (closed.status, closed.error) == ("error", "its process (far:1) died or lost its connection; run it again")
+
+
+def test_a_dead_run_is_recognised_though_the_number_of_its_session_was_given_to_another_one(
+    stores: None, memberships: Stream
+) -> None:
+    with runs.only(ValidationRun, memberships) as owner:
+        here = owner.as_fields()
+        began = here.pop("backend_start")
+        assert isinstance(began, datetime)
+        before = {**here, "backend_start": began - timedelta(microseconds=1)}
+        left = ValidationRun.objects.create(stream=memberships.name, level="strict", **before)
+        own = ValidationRun.objects.create(stream=memberships.name, level="strict", backend_start=began, **here)
+        unknown = ValidationRun.objects.create(stream=memberships.name, level="strict", **here)
+        assert [runs.is_dead(run) for run in (left, own, unknown)] == [True, False, False]
+        assert runs.reap(ValidationRun, memberships.name) == 1
+    left.refresh_from_db()
+    assert left.status == "error"
+
+
+def test_a_session_whose_beginning_is_not_told_is_known_by_its_number() -> None:
+    now = datetime.now(tz=UTC)
+    assert runs.Holder(7, None).may_be(7, now)
+    assert not runs.Holder(7, None).may_be(8, now)
 
 
 def test_a_living_run_is_not_taken_for_dead(stores: None, memberships: Stream) -> None:

@@ -1,6 +1,7 @@
 """The engine beyond single faults: either authority, empty sides, parts, streams of rows, scopes, keys on their way."""
 
 import time
+import tracemalloc
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import replace
@@ -24,7 +25,7 @@ from dualwrite.validation.rows import Rows
 from dualwrite.validation.scope import Scope
 from dualwrite.validation.sides import Side, at_once, opened
 from dualwrite.validation.tolerance import Rule, Tolerance
-from dualwrite.validation.verdict import Kind
+from dualwrite.validation.verdict import Findings, Kind
 from tests.integration.comparing import FIELDS, KEY, THINGS, Things, found, key, things_in
 from tests.support import at_work, until_it_waits
 
@@ -272,7 +273,7 @@ def test_a_key_that_waits_does_not_rest_though_both_stores_agree(things: Things)
     rule = Rule(FIELDS)
     looks = recheck._look(THINGS, Store.SCREENER, [key("S1"), key("S2")], rule)
     assert {one: look.rests for one, look in looks.items()} == {key("S1"): False, key("S2"): True}
-    assert all(rule.agree(*look.values) for look in looks.values())
+    assert all(look.agrees(rule) for look in looks.values())
 
 
 @pytest.mark.usefixtures("impatient")
@@ -384,3 +385,68 @@ def test_a_field_by_another_name_of_its_type_is_read_alike(things: Things) -> No
     stream = Stream("things", KEY, fields, THINGS.sides)
     things.run(Store.REGISTRY, "UPDATE things SET amount = amount + 0.00000001")
     assert found(things.compare(stream=stream)) == {}
+
+
+KEYLESS = key(None)
+
+
+def flood(things: Things, rows: int) -> None:
+    """So many records without a key, in both stores."""
+    for store in Store:
+        things.sessions[store].execute(
+            "INSERT INTO things (b, note, sector, amount) SELECT 'B', 'n' || g, 'a sector of some length', 1"
+            " FROM generate_series(1, %s) AS g ORDER BY hashint4(g)",
+            (rows,),
+        )
+
+
+def peak_of(things: Things, level: Level) -> tuple[Findings, int]:
+    """What is found, and how many bytes of Python's memory that took at most."""
+    tracemalloc.start()
+    try:
+        return things.compare(level, watch=Watch(batch_size=1_000)), tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+@pytest.mark.parametrize("level", list(Level))
+def test_a_flood_of_rows_of_one_key_is_not_read_into_memory(things: Things, level: Level) -> None:
+    flood(things, 20_000)
+    assert found(things.compare(level)) == {}
+    things.run(Store.REGISTRY, "DELETE FROM things WHERE note = 'n777' AND a IS NULL")
+    things.run(Store.REGISTRY, "UPDATE things SET sector = 'x' WHERE a IS NULL")
+    findings, peak = peak_of(things, level)
+    assert found(findings) == {MISMATCH: [KEYLESS]}
+    (verdict,) = findings.differences
+    assert (verdict.counts, len(verdict.authority), len(verdict.mirror)) == ((20_000, 19_999), 10, 10)
+    assert verdict.note == "more than 100 rows of one key: compared exactly, as a whole"
+    assert dict(verdict.records) == {Kind.MISSING: 1, Kind.MISMATCH: 19_999}
+    named = things.compare(level, scope=Scope.keys([KEYLESS]))
+    assert (found(named), named.rows[Store.SCREENER]) == ({MISMATCH: [KEYLESS]}, 20_000)
+    assert peak < 8_000_000
+
+
+@pytest.mark.parametrize("change", ["sector = 'x'", "amount = 2", "note = 'n1'"])
+def test_one_row_among_very_many_of_one_key_is_found(things: Things, change: str) -> None:
+    flood(things, 2_000)
+    for level in (Level.STRICT, Level.DETAILED):
+        assert found(things.compare(level)) == {}
+    things.run(Store.REGISTRY, " ".join(("UPDATE things SET", change, "WHERE note = 'n777' AND a IS NULL")))
+    for level in (Level.STRICT, Level.DETAILED):
+        assert found(things.compare(level)) == {MISMATCH: [KEYLESS]}
+    assert found(things.compare(Level.BASIC)) == {}
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(100, {}), (101, {MISMATCH: [KEYLESS]})])
+def test_rows_of_one_key_are_held_against_each_other_with_tolerance_up_to_a_hundred(
+    things: Things, rows: int, expected: dict[str, list[str]]
+) -> None:
+    flood(things, rows)
+    things.run(Store.REGISTRY, "UPDATE things SET amount = amount * 1.00005 WHERE a IS NULL")
+    findings = things.compare(Level.DETAILED)
+    assert found(findings) == expected
+    assert [verdict.note != "" for verdict in findings.differences] == [True] * len(expected)
+    assert found(things.compare(Level.DETAILED, scope=Scope.keys([KEYLESS]))) == expected
+    things.run(Store.REGISTRY, "UPDATE things SET amount = 3 WHERE note = 'n7' AND a IS NULL")
+    (verdict,) = things.compare(Level.DETAILED).differences
+    assert (verdict.fields == ()) == bool(expected), "of very many no fields are named"

@@ -25,6 +25,7 @@ from dualwrite.stages import Stage, Store
 from dualwrite.stores import Session, dedicated
 from dualwrite.stream import Stream
 from dualwrite.validation.run import cancel, resume, validate
+from dualwrite.validation.scope import Scope
 from tests.conftest import TESTER
 from tests.integration import away
 from tests.process import start
@@ -310,3 +311,57 @@ def test_one_stream_that_is_busy_keeps_no_other_from_being_compared(
     assert [run["stream"] for run in answer["runs"]] == ["instruments"]
     assert "already running" in answer["passed_over"]["index_memberships"]
     assert left.value.code == 4
+
+
+KEYS = [f'["NSE:S{number}","NIFTY 50"]' for number in range(30)]
+
+
+def stopped(stream: Stream, registry: Session, scope: Scope | None, *, incremental: bool = False) -> ValidationRun:
+    """A run of that scope that was cancelled in its midst."""
+    with held(Store.REGISTRY), at_work(lambda: validate(stream, scope=scope, incremental=incremental)) as work:
+        until_it_waits(registry, work)
+        cancel(last().pk, TESTER)
+        return work.result(timeout=20)
+
+
+@pytest.mark.parametrize("scope", [Scope.keys(KEYS), Scope.slice(3, 48).and_keys(KEYS), Scope.slice(3, 48)])
+def test_a_run_of_a_part_is_done_again_with_the_very_same_part(equal: Stream, registry: Session, scope: Scope) -> None:
+    tampered(registry, "UPDATE index_memberships SET sector = 'y' WHERE instrument_key LIKE 'NSE:S2%'")
+    before = stopped(equal, registry, scope)
+    assert before.status == "cancelled"
+    again, anew = resume(before.pk), validate(equal, scope=scope)
+    assert again.scope == before.scope == str(scope)
+    assert (again.authority_rows, again.differences) == (anew.authority_rows, anew.differences)
+    assert again.resumes == before.pk
+
+
+def test_what_could_not_be_begun_is_done_again_as_it_was_asked_for(
+    equal: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    validate(equal)
+    scope = Scope.slice(3, 48).and_keys(KEYS)
+    with monkeypatch.context() as patch:
+        away.move(Store.SCREENER, away.CLOSED_PORT, patch)
+        with pytest.raises(StoreUnreachable):
+            validate(equal, scope=scope)
+        with pytest.raises(StoreUnreachable):
+            validate(equal, incremental=True)
+    incremental, part = ValidationRun.objects.filter(status="error")
+    assert resume(part.pk).scope == str(scope)
+    assert resume(incremental.pk).scope == "slice 0/48"
+
+
+@pytest.mark.parametrize("key", ["S1", '["NSE:S1"]', '["NSE:S1",5]', '["NSE:S1", "NIFTY 50"]'])
+def test_what_is_no_key_is_refused_before_there_is_a_run(
+    equal: Stream, capsys: pytest.CaptureFixture[str], key: str
+) -> None:
+    with pytest.raises(
+        UsageError, match="is no key of index_memberships; valid: a JSON array of instrument_key, index_id"
+    ):
+        validate(equal, scope=Scope.keys([key]))
+    assert not ValidationRun.objects.exists()
+    broken = ValidationRun.objects.create(
+        stream=equal.name, level="strict", status="error", scope=str(Scope.slice(1, 2).and_keys([key]))
+    )
+    found, code = answered(capsys, "--resume", str(broken.pk))
+    assert ("is no key of index_memberships" in found["error"]["detail"], code) == (True, 2)

@@ -4,7 +4,8 @@ from dataclasses import replace
 
 import pytest
 
-from dualwrite.validation.thresholds import Thresholds, Totals, in_force, judge
+from dualwrite.validation.scope import Scope
+from dualwrite.validation.thresholds import LEAST, Thresholds, Totals, in_force, judge, least
 
 LIMITS = Thresholds(missing_percent=5, mismatch_percent=2, drift_percent=10)
 EQUAL = Totals(authority_rows=1_000, mirror_rows=1_000)
@@ -100,3 +101,42 @@ def test_thresholds_come_from_the_parameters(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setenv("INSTRUMENT_REGISTRY_MAX_MISSING_PERCENT", "0")
     assert in_force() == replace(LIMITS, missing_percent=0)
     assert status(replace(EQUAL, missing=1), in_force()) == "failed"
+
+
+PART = Totals(authority_rows=20, mirror_rows=20, whole=False, least=LEAST)
+
+
+@pytest.mark.parametrize(
+    ("totals", "violated"),
+    [
+        (replace(PART, mismatch=1), []),
+        (replace(PART, mismatch=2), []),
+        (replace(PART, mismatch=3), ["mismatch_percent"]),
+        (replace(PART, missing=5), []),
+        (replace(PART, missing=6), ["missing_percent"]),
+        (replace(PART, extra=11), []),
+        (replace(PART, extra=12), ["drift_percent"]),
+        (replace(PART, missing=20, mirror_rows=0), ["missing_percent", "drift_percent"]),
+        # Of a part that is large enough the shares are its own.
+        (replace(PART, authority_rows=1_000, mismatch=20), []),
+        (replace(PART, authority_rows=1_000, mismatch=21), ["mismatch_percent"]),
+        # A stream of forty records: one of them is more than two percent, as it is when all are looked at.
+        (replace(PART, least=40, mismatch=1), ["mismatch_percent"]),
+        (replace(PART, least=50, mismatch=1), []),
+    ],
+)
+def test_a_small_part_fails_only_by_more_than_a_hundred_records_would_be_allowed(
+    totals: Totals, violated: list[str]
+) -> None:
+    assert exceeded(totals) == violated
+    assert status(totals) == ("failed" if violated else "warning")
+
+
+def test_where_nothing_is_tolerated_one_record_of_a_part_fails() -> None:
+    assert status(replace(PART, mismatch=1), Thresholds(0, 0, 0)) == "failed"
+
+
+def test_shares_are_of_what_was_compared_where_everything_was_and_of_a_part_at_least_of_a_hundred() -> None:
+    assert least(Scope.whole(), 5) == 0
+    assert [least(Scope.slice(1, 48), rows) for rows in (None, 5, 1_000)] == [100, 5, 100]
+    assert least(Scope.keys(["a"]), None) == 100

@@ -152,3 +152,13 @@ def test_for_machines_each_phase_is_an_object() -> None:
         "rows_per_second": 0,
         "eta_seconds": None,
     }
+
+
+def test_a_pause_ends_when_the_run_is_to_stop() -> None:
+    watch = Watch()
+    threading.Timer(0.1, watch.stop).start()
+    began = time.monotonic()
+    with pytest.raises(Cancelled):
+        watch.pause(60)
+    assert time.monotonic() - began < 10
+    Watch().pause(0)
