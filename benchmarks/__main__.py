@@ -36,6 +36,7 @@ BENCHMARKS = {
         "benchmarks.capture", 10_000, "writes through the ORM with the engine's triggers, and without any"
     ),
     "relay": Benchmark("benchmarks.relay", 200_000, "the relay, and one upsert of the same rows on the server"),
+    "writing": Benchmark("benchmarks.writing", 200, "one record by stream.write, and the model of each store saved"),
     "switch": Benchmark("benchmarks.switch", 20_000, "saves that meet a switch, and saves that meet none"),
     "validation": Benchmark("benchmarks.validation", 1_000_000, "comparing both stores, and copying them out; peers"),
 }

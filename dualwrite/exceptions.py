@@ -99,6 +99,18 @@ class Superseded(DualWriteError):
     """Another relay has taken this partition over, or the mirror is no mirror any more."""
 
 
+class Overtaken(Superseded):
+    """A writer has mirrored keys of these partitions meanwhile, so what was read may be older."""
+
+
+class RecordInvalid(UsageError):
+    """A record cannot be written as it is."""
+
+
+class RecordRefused(Refused):
+    """The store refused a record, so none was written."""
+
+
 class Held(Refused):
     """The stream stands still until an operator lets it go on."""
 

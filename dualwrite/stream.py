@@ -15,6 +15,7 @@ from django.utils.module_loading import autodiscover_modules
 
 from dualwrite.exceptions import InvalidStream, UnknownName
 from dualwrite.stages import Store
+from dualwrite.written import Written
 
 #: Columns that the engine's temporary tables have beside those of a stream (sql/relay.sql, sql/gates.sql).
 RESERVED_FOR_KEYS = ("id", "lane", "key", "ordinal", "present")
@@ -160,6 +161,10 @@ class Stream:
         """The stream's form in that store."""
         return self.sides[store]
 
+    def write(self, records: "Sequence[Mapping[str, object]]") -> "list[Written]":
+        """Write canonical records to the store that takes the writes, and mirror them; see `dualwrite.writing`."""
+        return _writers[0](self, records)
+
 
 def key_text(parts: Sequence[str | None]) -> str:
     """A key as the engine writes it: a JSON array of its parts without blanks."""
@@ -176,6 +181,13 @@ def split_keyless(keys: Sequence[str]) -> tuple[list[str], list[str]]:
 
 
 _streams: dict[str, Stream] = {}
+#: What `Stream.write` does: it stands layers above, so the application enters it when it is ready.
+_writers: list[Callable[[Stream, Sequence[Mapping[str, object]]], list[Written]]] = []
+
+
+def write_by(writer: Callable[[Stream, Sequence[Mapping[str, object]]], list[Written]]) -> None:
+    """Let `Stream.write` be done by this function."""
+    _writers[:] = [writer]
 
 
 def declare(stream: Stream) -> Stream:

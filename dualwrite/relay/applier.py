@@ -1,12 +1,14 @@
 """The mirror's side of the relay: one transaction that checks the right to write and makes the mirror equal."""
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg import sql
 
 from dualwrite import projection
-from dualwrite.exceptions import Superseded
+from dualwrite.exceptions import DualWriteError, Overtaken, Superseded
 from dualwrite.failpoints import reach
 from dualwrite.sql import compose, statement
 from dualwrite.stages import Role, Store
@@ -15,7 +17,13 @@ from dualwrite.stream import Stream
 
 #: Given the number of rows a batch would delete and the mirror's rows, returns or raises Held.
 Brake = Callable[[int, Callable[[], int]], None]
+#: Records of a batch, as the authority sent them.
+Blocks = Iterable[bytes | bytearray | memoryview]
+#: Begins to read them.
+Read = Callable[[], AbstractContextManager[Blocks]]
 
+#: How fences are taken that a writer takes for one batch (sql/relay.sql).
+INLINE = "inline/"
 
 #: More keys than this that no validation has looked at are dropped; it looks at everything then.
 MOST_TOUCHED = 5_000_000
@@ -39,6 +47,7 @@ class Applier:
     def __init__(self, stream: Stream, store: Store, session: Session) -> None:
         self._stream, self._store, self._session = stream, store, session
         self._epochs: dict[int, int] = {}
+        self._holder = ""
         self._batches = 0
         #: The partition in which what was applied is counted, and the count; None before the first batch.
         self.counted: tuple[int, int] | None = None
@@ -56,31 +65,60 @@ class Applier:
         self._merge = self._merge_sql()
         self._applied = compose("relay", "applied", staged=self._staged)
 
-    def hold(self, epochs: Mapping[int, int]) -> None:
-        """Hold these fences as well: partition → epoch."""
+    def hold(self, epochs: Mapping[int, int], holder: str) -> None:
+        """Hold these fences as well: partition → epoch. `holder`: under which name they were taken."""
         self._epochs.update(epochs)
+        self._holder = holder
 
-    def apply(self, blocks: Iterable[bytes | bytearray | memoryview], brake: Brake, newest_note: int) -> Applied:
+    def apply(self, blocks: Blocks, brake: Brake, newest_note: int) -> Applied:
         """Make the mirror equal to the records; all or nothing. `newest_note` of the batch, to be remembered.
 
-        Raises Superseded when another relay has the fence or the store is no mirror, whatever `brake` raises, and the
-        driver's DataError or IntegrityError when a record cannot be stored.
+        Raises Superseded when another relay has the fence or the store is no mirror, Overtaken when only writers that
+        mirror what they wrote have taken it, whatever `brake` raises, and the driver's DataError or IntegrityError when
+        a record cannot be stored.
         """
         with self._session.transaction():
             self._check_right()
             reach("relay may apply")
-            keys = self._stage(blocks)
-            duplicates, rows = self._take_out_duplicates(keys)
-            keys -= rows
-            deletes = self._count("would_delete", match=self._match, is_record=projection.is_record(self._side))
-            if deletes:
-                brake(deletes, self._mirror_rows)
-            changed = self._session.execute(self._merge, prepare=True).rowcount
-            counted = self._count_applied(keys, newest_note)
-            self._drop_touched()
+            applied, counted = self._make_equal(blocks, brake, newest_note)
         # Only now: what the authority is to remember must have been committed.
         self.counted = counted
-        return Applied(keys, changed, duplicates)
+        return applied
+
+    def apply_anew(self, read: Read, brake: Brake, newest_note: int, *, partitions: Sequence[int] = ()) -> Applied:
+        """The same with the fences taken anew, and locked before anything is read: so nobody comes in between.
+
+        `partitions`: those of a writer that mirrors what it wrote; else the partitions held. Raises as `apply`, and
+        the driver's LockNotAvailable.
+        """
+        taken, before = "overtake" if partitions else "acquire", self._epochs
+        with self._session.transaction():
+            epoch = self._lock_role()
+            values = {"stream": self._stream.name, "partitions": list(partitions or before), "holder": self._holder}
+            self._epochs = acquired(self._session.execute(statement("relay", taken), values).fetchall(), values)
+            try:
+                self._mark(epoch)
+                with read() as blocks:
+                    reach("relay may apply anew")
+                    applied, counted = self._make_equal(blocks, brake, newest_note)
+            except BaseException:
+                # They go back to whom they belonged to.
+                self._epochs = before
+                raise
+        self.counted = counted
+        return applied
+
+    def _make_equal(self, blocks: Blocks, brake: Brake, newest_note: int) -> tuple[Applied, tuple[int, int] | None]:
+        keys = self._stage(blocks)
+        duplicates, rows = self._take_out_duplicates(keys)
+        keys -= rows
+        deletes = self._count("would_delete", match=self._match, is_record=projection.is_record(self._side))
+        if deletes:
+            brake(deletes, self._mirror_rows)
+        changed = self._session.execute(self._merge, prepare=True).rowcount
+        counted = self._count_applied(keys, newest_note)
+        self._drop_touched()
+        return Applied(keys, changed, duplicates), counted
 
     def _count_applied(self, keys: int, newest_note: int) -> tuple[int, int] | None:
         partition = min(self._epochs)
@@ -96,17 +134,33 @@ class Applier:
             self._session.execute(statement("touched", "dropped"), values)
 
     def _check_right(self) -> None:
-        values = {"stream": self._stream.name, "partitions": list(self._epochs)}
         # The role first, then the fences: whoever changes them takes them in this order, too.
-        row = self._session.execute(statement("relay", "mirror_state"), values).fetchone()
-        if row is None or row[0] != Role.MIRROR:
-            raise Superseded(f"stream {self._stream.name}: the {self._store} store is no mirror")
+        epoch = self._lock_role()
+        values = {"stream": self._stream.name, "partitions": list(self._epochs)}
         held = self._session.execute(statement("relay", "fences"), values).fetchall()
         if {int(partition): int(epoch) for partition, epoch in held} != self._epochs:
-            raise Superseded(f"stream {self._stream.name}: the fence was raised")
-        self._session.execute(statement("relay", "mark"), {"marker": f"{self._stream.name}:{row[1]}"})
+            refused = Overtaken if self.overtaken() else Superseded
+            raise refused(f"stream {self._stream.name}: the fence was raised")
+        self._mark(epoch)
 
-    def _stage(self, blocks: Iterable[bytes | bytearray | memoryview]) -> int:
+    def _lock_role(self) -> int:
+        """Lock the mirror's role; returns its epoch."""
+        row = self._session.execute(statement("relay", "mirror_state"), {"stream": self._stream.name}).fetchone()
+        if row is None or row[0] != Role.MIRROR:
+            raise Superseded(f"stream {self._stream.name}: the {self._store} store is no mirror")
+        return int(row[1])
+
+    def _mark(self, epoch: int) -> None:
+        self._session.execute(statement("relay", "mark"), {"marker": f"{self._stream.name}:{epoch}"})
+
+    def overtaken(self) -> bool:
+        """Whether writers that mirror what they wrote, and nobody else, have taken fences of mine."""
+        values = {"stream": self._stream.name, "partitions": list(self._epochs)}
+        rows = self._session.execute(statement("relay", "holders"), values).fetchall()
+        others = [holder for partition, epoch, holder in rows if epoch != self._epochs.get(partition)]
+        return bool(others) and all(holder == f"{INLINE}{self._holder}" for holder in others)
+
+    def _stage(self, blocks: Blocks) -> int:
         query = compose(
             "relay",
             "stage",
@@ -176,7 +230,14 @@ class Applier:
         return sql.SQL(" OR ").join([absent, *reads])
 
 
-def _chunks(blocks: Iterable[bytes | bytearray | memoryview]) -> Iterator[bytes]:
+def acquired(rows: Sequence[tuple[Any, ...]], wanted: Mapping[str, Any]) -> dict[int, int]:
+    """Partition → epoch of the fences that were taken; raises DualWriteError when some of those wanted are missing."""
+    if len(rows) != len(wanted["partitions"]):
+        raise DualWriteError(f"stream {wanted['stream']}: the mirror lacks fences; run `dualwrite install`")
+    return {int(partition): int(epoch) for partition, epoch in rows}
+
+
+def _chunks(blocks: Blocks) -> Iterator[bytes]:
     """The blocks, one a row, in pieces that are worth sending."""
     chunk = bytearray()
     for block in blocks:

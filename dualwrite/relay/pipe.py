@@ -13,12 +13,12 @@ from types import TracebackType
 import psycopg
 from psycopg import errors
 
-from dualwrite import capture, switch
-from dualwrite.exceptions import DualWriteError, Held, Refused
+from dualwrite import capture, outbox, switch
+from dualwrite.exceptions import Held, Overtaken, Refused
 from dualwrite.failpoints import reach
 from dualwrite.parameters import BATCH_SIZE
 from dualwrite.relay import brake, parking
-from dualwrite.relay.applier import Applier
+from dualwrite.relay.applier import Applied, Applier, acquired
 from dualwrite.relay.reader import Reader
 from dualwrite.session import RELAY
 from dualwrite.sql import statement
@@ -51,16 +51,26 @@ class Moved:
 class Pipe:
     """Opened for the direction in force; a switch makes it stale, and it then raises Superseded."""
 
-    def __init__(self, stream: Stream, authority: Store, stack: ExitStack, *, insist: bool = False) -> None:
+    def __init__(
+        self,
+        stream: Stream,
+        authority: Store,
+        stack: ExitStack,
+        *,
+        insist: bool = False,
+        limits: str = RELAY,
+        reader: str = "",
+    ) -> None:
         self.stream, self.authority = stream, authority
-        self._source = stack.enter_context(dedicated(authority, f"relay {stream.name} reader", limits=RELAY))
-        self._mirror = stack.enter_context(dedicated(authority.peer, f"relay {stream.name}", limits=RELAY))
+        of_reader = f"{limits} {reader}"
+        self._source = stack.enter_context(dedicated(authority, f"relay {stream.name} reader", limits=of_reader))
+        self._mirror = stack.enter_context(dedicated(authority.peer, f"relay {stream.name}", limits=limits))
         for session in (self._source, self._mirror):
             session.execute(statement("relay", "plan_for_batches"))
         self._registry = self._mirror
         if authority is Store.REGISTRY:
             # The source is in the middle of a COPY when the brake wants to account.
-            self._registry = stack.enter_context(dedicated(authority, f"relay {stream.name} control", limits=RELAY))
+            self._registry = stack.enter_context(dedicated(authority, f"relay {stream.name} control", limits=limits))
         self._reader = Reader(stream, authority, self._source)
         self._applier = Applier(stream, authority.peer, self._mirror)
         self.partitions: list[int] = []
@@ -102,7 +112,7 @@ class Pipe:
         # Safe without the locks: whoever still has one is refused by the fence from here on.
         free = missing if self._insist else _lock_partitions(self._source, self.stream, missing)
         if free:
-            self._applier.hold(_acquire(self._mirror, self.stream, free))
+            self._applier.hold(_acquire(self._mirror, self.stream, free), _holder(self._mirror))
             self.partitions += free
             reach("relay fences taken")
 
@@ -156,6 +166,9 @@ class Pipe:
         failed = dict.fromkeys(self._reader.keyless(), parking.NULL_KEY)
         self._apply(1, keys, failed)
         parked = parking.settle(self.stream, self._reader, self._registry, failed)
+        if parked and self._applier.overtaken():
+            # A writer may have mirrored what I failed with, and deleted its notes, before I parked it: once more.
+            outbox.note(self.stream, self.authority, list(failed), outbox.Cause.REDRIVE)
         reach("relay applied")
         self._reader.done(self._applier.counted)
         return parked
@@ -163,9 +176,7 @@ class Pipe:
     def _apply(self, low: int, high: int, failed: dict[str, str]) -> None:
         """Apply the keys numbered low to high; where that fails, each half, down to the key that cannot be applied."""
         try:
-            with self._reader.read(low, high) as blocks:
-                reach("relay read")
-                applied = self._applier.apply(blocks, self._brake, self._newest)
+            applied = self._make_equal(low, high)
             failed.update(dict.fromkeys(applied.duplicates, parking.DUPLICATE_KEY))
         except POISON as exc:
             if low == high:
@@ -174,6 +185,16 @@ class Pipe:
             middle = (low + high) // 2
             self._apply(low, middle, failed)
             self._apply(middle + 1, high, failed)
+
+    def _make_equal(self, low: int, high: int) -> Applied:
+        try:
+            with self._reader.read(low, high) as blocks:
+                reach("relay read")
+                return self._applier.apply(blocks, self._brake, self._newest)
+        except Overtaken:
+            # A writer has mirrored its own keys since the fences were mine. What was read may be older: read it again.
+            self._applier.hold(_acquire(self._mirror, self.stream, self.partitions), _holder(self._mirror))
+            return self._applier.apply_anew(partial(self._reader.read, low, high), self._brake, self._newest)
 
 
 def open_pipe(stream: Stream, *, insist: bool = False) -> Pipe | None:
@@ -223,17 +244,19 @@ def _name(stream: Stream, partition: int) -> str:
 
 
 def _acquire(session: Session, stream: Stream, partitions: Sequence[int]) -> dict[int, int]:
-    holder = f"{socket.gethostname()}:{os.getpid()}"
-    values = {"stream": stream.name, "partitions": list(partitions), "holder": holder}
+    values = {"stream": stream.name, "partitions": list(partitions), "holder": _holder(session)}
     try:
         rows = session.execute(statement("relay", "acquire"), values).fetchall()
     except errors.LockNotAvailable as exc:
         raise Refused(
             f"stream {stream.name}: a relay stands still in the middle of a batch; the server ends it soon, try again"
         ) from exc
-    if len(rows) != len(partitions):
-        raise DualWriteError(f"stream {stream.name}: the mirror lacks fences; run `dualwrite install`")
-    return {int(partition): int(epoch) for partition, epoch in rows}
+    return acquired(rows, values)
+
+
+def _holder(session: Session) -> str:
+    """Under which name this session takes fences; no two have the same."""
+    return f"{socket.gethostname()}:{os.getpid()}/{session.info.backend_pid}"
 
 
 def _sentence(exc: psycopg.Error) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from psycopg import Copy, sql
 
@@ -28,6 +29,8 @@ class Taken:
 
 #: As many rows are deleted faster than a table is truncated.
 FEW = 1000
+#: Of each partition, how many of the newest notes are looked through for those of given keys.
+NEWEST = 1000
 
 
 class Reader:
@@ -37,6 +40,8 @@ class Reader:
         self._stream, self._store, self._session = stream, store, session
         self._side = stream.side(store)
         self._notes, self._keyless = 0, list[str]()
+        #: Of the keys of the batch.
+        self.partitions: list[int] = []
         self._batch = sql.Identifier("pg_temp", f"batch_{stream.name}")
         self._session.execute(
             compose(
@@ -62,8 +67,29 @@ class Reader:
         )
         no_null_key = projection.no_null_key(self._stream, "b")
         row = self._session.execute(compose("relay", "took", take=take, no_null_key=no_null_key)).fetchone()
-        self._notes, self._keyless = (int(row[0]), list(row[4] or ())) if row else (0, [])
-        return Taken(*map(int, row[:4])) if row else Taken()
+        return self._took(row)
+
+    def take_keys(self, keys: Sequence[str]) -> Taken:
+        """Take these keys, noted or not, with their own newest notes; nothing where no keys are noted at all."""
+        take = compose(
+            "relay",
+            "take_keys",
+            batch=self._batch,
+            key_parts=projection.key_parts(self._stream, "taken.key"),
+            stream=sql.Literal(self._stream.name),
+            newest=sql.Literal(NEWEST),
+            wanted=sql.Placeholder("keys"),
+        )
+        no_null_key = projection.no_null_key(self._stream, "b")
+        query = compose("relay", "took", take=take, no_null_key=no_null_key)
+        return self._took(self._session.execute(query, {"keys": list(keys)}, prepare=True).fetchone())
+
+    def _took(self, row: Sequence[Any] | None) -> Taken:
+        self._notes, self._keyless, self.partitions = 0, [], []
+        if row is None:
+            return Taken()
+        self._notes, self._keyless, self.partitions = int(row[0]), list(row[4] or ()), list(row[5] or ())
+        return Taken(*map(int, row[:4]))
 
     @contextmanager
     def read(self, low: int, high: int) -> Iterator[Copy]:
@@ -100,6 +126,10 @@ class Reader:
         """Those of the keys that are in the batch."""
         query = compose("relay", "keys_among", batch=self._batch, wanted=sql.Literal(list(keys)))
         return [str(row[0]) for row in self._session.execute(query).fetchall()]
+
+    def leave(self, keys: Sequence[str]) -> None:
+        """Keep the notes of these keys from being deleted with the batch."""
+        self._session.execute(compose("relay", "leave", batch=self._batch, wanted=sql.Literal(list(keys))))
 
     def rows_of(self, keys: Sequence[str]) -> dict[str, str]:
         """The authority's rows of some keys as the text of a JSON array; a key without rows is missing."""

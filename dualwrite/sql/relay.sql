@@ -21,12 +21,29 @@ SELECT taken.id, taken.lane, taken.key, dense_rank() OVER (ORDER BY taken.key), 
                  LIMIT {size}) AS whole
          WHERE whole.position = 0) AS taken
 
+-- name: take_keys
+-- Fill the batch with these keys, noted or not, as long as the store notes keys at all. With them come those of their
+-- newest notes that carry no other key; a key by itself has the number 0, which no note has.
+INSERT INTO {batch}
+SELECT taken.id, taken.lane, taken.key, dense_rank() OVER (ORDER BY taken.key), {key_parts}
+  FROM (WITH wanted AS MATERIALIZED (
+            SELECT s.lanes | (hashtextextended(k, 0) & 15)::int AS lane, k AS key
+              FROM unnest({wanted}::text[]) AS k
+              JOIN dualwrite.stream_state s ON s.stream = {stream} AND s.capture)
+        SELECT 0::bigint AS id, w.lane, w.key FROM wanted AS w
+         UNION ALL
+        SELECT n.id, n.lane, unnest(n.key || n.others)
+          FROM (SELECT w.lane, array_agg(w.key) AS keys FROM wanted AS w GROUP BY w.lane) AS of_lane
+         CROSS JOIN LATERAL (SELECT o.id, o.lane, o.key, o.others FROM dualwrite.outbox o
+                              WHERE o.lane = of_lane.lane ORDER BY o.id DESC LIMIT {newest}) AS n
+         WHERE (n.key || n.others) <@ of_lane.keys) AS taken
+
 -- name: took
 -- Take, and say what was taken: notes, different keys, the oldest and the newest note, keys with a NULL part, by which
--- no row of the mirror can be found.
+-- no row of the mirror can be found, and the partitions of all of them.
 WITH took AS ({take} RETURNING *)
 SELECT count(*), coalesce(max(b.ordinal), 0), coalesce(min(b.id), 0), coalesce(max(b.id), 0),
-       array_agg(DISTINCT b.key) FILTER (WHERE NOT ({no_null_key})) FROM took AS b
+       array_agg(DISTINCT b.key) FILTER (WHERE NOT ({no_null_key})), array_agg(DISTINCT b.lane & 15) FROM took AS b
 
 -- name: forget_batch
 -- Empty it for the next one.
@@ -81,6 +98,19 @@ WITH mine AS (SELECT stream, partition FROM dualwrite.relay_fence
 UPDATE dualwrite.relay_fence f SET epoch = f.epoch + 1, holder = %(holder)s
   FROM mine WHERE f.stream = mine.stream AND f.partition = mine.partition
 RETURNING f.partition, f.epoch
+
+-- name: overtake
+-- The same for one batch of a writer that mirrors what it wrote. Whose they were before is kept, so that a relay can
+-- tell such writers, whom it lets pass, from another relay.
+WITH mine AS (SELECT stream, partition FROM dualwrite.relay_fence
+               WHERE stream = %(stream)s AND partition = ANY (%(partitions)s) ORDER BY partition FOR UPDATE)
+UPDATE dualwrite.relay_fence f SET epoch = f.epoch + 1, holder = 'inline/' || coalesce(substring(f.holder FROM '^(?:inline/)?(.*)$'), '')
+  FROM mine WHERE f.stream = mine.stream AND f.partition = mine.partition
+RETURNING f.partition, f.epoch
+
+-- name: holders
+-- Who took these fences last.
+SELECT partition, epoch, holder FROM dualwrite.relay_fence WHERE stream = %(stream)s AND partition = ANY (%(partitions)s)
 
 -- name: fences
 -- Lock the fences of these partitions until the transaction ends.
@@ -175,6 +205,10 @@ VALUES (%(stream)s, %(key)s, %(error)s, %(record)s::jsonb, 1)
 -- name: parked_keys
 -- All keys of a stream that are set aside.
 SELECT key FROM dualwrite_parked WHERE stream = %(stream)s
+
+-- name: leave
+-- Let the notes of these keys be none of the batch's, so that they stay.
+DELETE FROM {batch} WHERE (lane, id) IN (SELECT b.lane, b.id FROM {batch} b WHERE b.key = ANY ({wanted}::text[]))
 
 -- name: keys_among
 -- Which of these keys the batch has.

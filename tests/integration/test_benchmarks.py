@@ -30,6 +30,11 @@ CASES = {
         "outbox_fourfold",
     },
     "switch": {"save", "save_p99", "stall_p50", "stall_p99", "stall_longest", "switch_locked", "round"},
+    "writing": {
+        f"{way}_{name}"
+        for way in ("naive", "second_save", "write", "mirroring")
+        for name in ("alone", "beside_a_relay")
+    },
     "validation": {
         "compare_equal",
         "copy_equal",
@@ -48,6 +53,7 @@ RATIOS = {
     "capture": {"update_1", "update_8", "insert_1", "insert_8", "bulk_create", "update_many"},
     "relay": {"index_memberships", "without_domain_triggers", "memory"},
     "switch": {"stall_p99_over_save_p50", "lost_writes", "rate_kept"},
+    "writing": {f"{way}_{name}" for way in ("write", "mirroring") for name in ("alone", "beside_a_relay")},
     "validation": {
         "equal_over_copy",
         "python_load_over_equal",
@@ -76,7 +82,7 @@ def _bench(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[
     )
 
 
-@pytest.mark.parametrize("name", ["capture", "relay", "switch", "validation"])
+@pytest.mark.parametrize("name", ["capture", "relay", "switch", "validation", "writing"])
 @pytest.mark.usefixtures("databases")
 def test_a_benchmark_prints_one_json_object_and_leaves_no_database(name: str) -> None:
     done = _bench(name, "--rows", "100", "--rounds", "1", "--json")

@@ -1,12 +1,14 @@
 """Validation judges keys at rest, waits for the others together, and is stopped by no row."""
 
+import threading
 from collections.abc import Callable, Sequence
-from types import SimpleNamespace
 
 import pytest
 
 from dualwrite.control.pause import pause
+from dualwrite.exceptions import Cancelled
 from dualwrite.relay import worker
+from dualwrite.runs import Watch
 from dualwrite.stages import Store
 from dualwrite.stores import Session
 from dualwrite.stream import Stream
@@ -17,7 +19,7 @@ from dualwrite.validation.run import validate
 from dualwrite.validation.tolerance import Rule
 from dualwrite.validation.verdict import Kind
 from tests.conftest import TESTER
-from tests.support import add, enabled, fill, tampered
+from tests.support import add, at_work, enabled, fill, tampered
 
 KEY = '["NSE:A","NIFTY 50"]'
 
@@ -92,23 +94,61 @@ def test_a_difference_that_stays_is_a_verdict(registry: Session, memberships: St
     assert (verdict.kind, verdict.history) == (Kind.MISMATCH, "never captured")
 
 
-def test_keys_that_wait_are_waited_for_together(
-    screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_keys_that_wait_are_waited_for_together(screener: Session, memberships: Stream) -> None:
     pause(memberships, TESTER)
     fill(screener, 2_000)
     waited: list[float] = []
 
-    class Clock:
+    class Clock(Watch):
         """Counts what would have been waited."""
 
-        def wait(self, seconds: float) -> None:
+        def pause(self, seconds: float) -> None:
             waited.append(seconds)
 
-    monkeypatch.setattr(recheck, "threading", SimpleNamespace(Event=Clock))
-    run = validate(memberships)
+    run = validate(memberships, watch=Clock())
     assert (run.status, run.unsettled) == ("warning", 2_000)
     assert waited == [0.0, *recheck.PATIENCE]
+
+
+class Waiting(Watch):
+    """Says when it waits."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.waits = threading.Event()
+
+    def pause(self, seconds: float) -> None:
+        if seconds:
+            self.waits.set()
+        super().pause(seconds)
+
+
+def test_who_waits_for_keys_stops_at_once_when_told_to(
+    screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recheck, "PATIENCE", (60.0,))
+    screener.execute("UPDATE index_memberships SET weight = 3 WHERE symbol = 'A'")
+    watch = Waiting()
+    with at_work(lambda: list(recheck.recheck(memberships, Store.SCREENER, [KEY], watch=watch))) as work:
+        assert watch.waits.wait(20)
+        watch.stop()
+        with pytest.raises(Cancelled):
+            work.result(timeout=20)
+
+
+def test_one_of_many_rows_of_a_key_that_is_written_as_it_was_does_not_rest(
+    screener: Session, registry: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(150):
+        add(screener, "A", weight=2)
+    write = "UPDATE index_memberships SET weight = 2 WHERE id = (SELECT max(id) FROM index_memberships)"
+    rule = Rule(memberships.fields)
+    seen = reading.read(memberships, Store.SCREENER, [KEY], rule)[KEY]
+    assert seen == reading.read(memberships, Store.SCREENER, [KEY], rule)[KEY]
+    screener.execute(write)
+    now = reading.read(memberships, Store.SCREENER, [KEY], rule)[KEY]
+    assert (now.count, now.digest) == (seen.count, seen.digest) == (151, now.digest)
+    assert now != seen
 
 
 @pytest.mark.parametrize("weight", ["1000000", "999999.9999999", "1e300", "Infinity", "-Infinity", "NaN"])

@@ -1,0 +1,95 @@
+"""One batch of given keys, mirrored at once by whoever has just written them.
+
+It is the relay's own batch in all but two things. The keys are given, so it need not wait for their notes' turn. And it
+asks no other relay to give way: it takes the fences of its keys' partitions for the one transaction that applies them,
+and reads the records while it holds them, so that nobody comes between reading and applying. A relay that has read
+older records meanwhile is refused by the fence, sees whose doing it was, and reads again (`Overtaken`).
+
+Notes are deleted as the relay deletes them: after the mirror has committed, by their ids. What is not found or not
+reached stays for the relay.
+"""
+
+from collections.abc import Sequence
+from contextlib import ExitStack
+from functools import partial
+
+from dualwrite import capture, switch
+from dualwrite.exceptions import Held
+from dualwrite.failpoints import reach
+from dualwrite.relay import brake, parking
+from dualwrite.relay.applier import Applied
+from dualwrite.relay.pipe import Pipe
+from dualwrite.stages import Role, Store
+from dualwrite.stream import Stream
+
+#: Of every session: no statement, lock or silence of a writer may keep the mirror's relay waiting for longer.
+LIMITS = (
+    "-c statement_timeout={ms}ms -c lock_timeout={ms}ms -c idle_in_transaction_session_timeout={silence}ms"
+    " -c idle_session_timeout=5min"
+)
+#: The reader only deletes notes, and remembers what the mirror has. Should its server lose that, it is all done again.
+READER = "-c synchronous_commit=off"
+NOTHING_NOTED = "nothing is noted in the {store} store, as the stream is disabled"
+#: Later than any note that an operator can have confirmed.
+UNCONFIRMED = 2**63 - 1
+
+
+class Inline(Pipe):
+    """A pipe that has no partitions of its own, for batches of given keys."""
+
+    def __init__(self, stream: Stream, authority: Store, stack: ExitStack, *, seconds: float) -> None:
+        ms = max(int(seconds * 1000), 1)
+        super().__init__(stream, authority, stack, limits=LIMITS.format(ms=ms, silence=ms * 4), reader=READER)
+
+    def _take_over(self) -> None:
+        """Nothing: no partition is kept."""
+
+    def mirror(self, keys: Sequence[str]) -> dict[str, str]:
+        """Make the mirror equal for these keys, now; returns those that are parked, with the error.
+
+        Raises Held when the stream stands still, Superseded, StoreUnreachable or the driver's error. The pipe is to be
+        closed then.
+        """
+        still = self.standing_still()
+        if still:
+            raise Held(still)
+        taken = self._reader.take_keys(keys)
+        if not taken.keys:
+            raise Held(NOTHING_NOTED.format(store=self.authority))
+        reach("inline taken")
+        self._newest = taken.newest_note
+        batch = brake.Batch(taken.oldest_note or UNCONFIRMED, caught_up=False)
+        self._brake = partial(brake.brake, self.stream, self._registry, batch)
+        failed = dict.fromkeys(self._reader.keyless(), parking.NULL_KEY)
+        try:
+            self._apply(1, taken.keys, failed)
+        except Held as exc:
+            brake.hold(self.stream, self._registry, exc.detail)
+            raise
+        parking.settle(self.stream, self._reader, self._registry, failed)
+        reach("inline applied")
+        if failed:
+            # A relay may have applied a newer record in between, so it has to look at them as well.
+            self._reader.leave(list(failed))
+        self._reader.done(self._applier.counted)
+        return failed
+
+    def _make_equal(self, low: int, high: int) -> Applied:
+        read = partial(self._reader.read, low, high)
+        return self._applier.apply_anew(read, self._brake, self._newest, partitions=self._reader.partitions)
+
+
+def open_inline(stream: Stream, *, seconds: float) -> Inline | None:
+    """The pipe in the direction in force, none of whose statements takes longer than that; None without a mirror.
+
+    Raises AuthorityUnknown, StoreUnreachable, NotInstalled, CaptureBroken, WrongStore.
+    """
+    authority = switch.authority(stream).store
+    if switch.state(stream, authority.peer).role is not Role.MIRROR:
+        return None
+    switch.require_pair()
+    capture.require_trusted(stream, authority)
+    with ExitStack() as stack:
+        pipe = Inline(stream, authority, stack, seconds=seconds)
+        pipe.keep(stack.pop_all())
+    return pipe

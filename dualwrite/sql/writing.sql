@@ -1,0 +1,18 @@
+-- name: source
+-- The records given as JSON, in their order.
+SELECT * FROM ROWS FROM (json_to_recordset({json}::json) AS ({definitions})) WITH ORDINALITY AS r ({names}, ordinal)
+
+-- name: keys
+-- Their keys, as the table will have them.
+SELECT {key} AS key, t.ordinal FROM (SELECT {columns}, r.ordinal FROM ({source}) AS r) AS t
+
+-- name: put
+-- In one message, so in one transaction: no other call of this service is between seeing that a key has no row and
+-- inserting it; make the table have the records, also where it has them already, so that they are noted; tell the keys.
+SELECT pg_advisory_xact_lock(25728, locks.number)
+  FROM (SELECT DISTINCT hashtext({stream} || (hashtextextended(k.key, 0) & 255)) AS number
+          FROM ({keys}) AS k WHERE k.key IS NOT NULL ORDER BY 1) AS locks;
+MERGE INTO {table} AS t USING ({source}) AS r ON {match}
+ WHEN MATCHED THEN UPDATE SET {assignments}
+ WHEN NOT MATCHED THEN INSERT ({written}) VALUES ({values});
+SELECT k.key FROM ({keys}) AS k ORDER BY k.ordinal

@@ -1,0 +1,139 @@
+"""Writing records: to the authority, whichever that is now, then to the mirror."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+
+from django.db import Error as DatabaseError
+from django.db import transaction
+
+from dualwrite import switch
+from dualwrite.exceptions import NotAuthority, RecordRefused, StoreUnreachable
+from dualwrite.failpoints import reach
+from dualwrite.models import StreamControl
+from dualwrite.parameters import INLINE_RELAY_SECONDS, RETRY_ATTEMPTS
+from dualwrite.stages import Stage, Store
+from dualwrite.stores import present, reaching
+from dualwrite.stream import Stream
+from dualwrite.writing import lane, records, table
+from dualwrite.written import InStore, Outcome, Written
+
+#: A stage read this long ago still tells whether there is a mirror; what it decides is only what the answer says.
+STAGE_MAX_AGE_SECONDS = 1.0
+#: The same where the registry could not be asked.
+STAGE_ASKED_AGAIN_SECONDS = 30.0
+AT_COMMIT = "mirrored when the caller's transaction commits"
+TOO_MANY = f"more than {lane.MOST_KEYS} keys at once are left to the relay"
+NOT_ASKED = "INLINE_RELAY_SECONDS is 0"
+
+#: The store that took the last write. It need not be right: a store that takes no writes refuses, and then it is asked.
+_authorities: dict[str, Store] = {}
+_stages: dict[str, tuple[float, bool]] = {}
+
+
+def write(stream: Stream, given: Sequence[Mapping[str, object]]) -> list[Written]:
+    """Write canonical records, each with every field of the stream by name, the key's included; all of them or none.
+
+    Returns for each record its key and what each store has of it; the mirror, when it does not have it yet, gets it by
+    the relay. In a transaction of the caller's on the authority's connection it is part of that. Raises RecordInvalid,
+    RecordRefused, NotAuthority when the roles changed twice or under the caller's transaction, StoreUnreachable and
+    StoreFailed of the authority, AuthorityUnknown, NotInstalled. Whatever the mirror does raises nothing.
+    """
+    text = records.as_json(stream, given)
+    if not given:
+        return []
+    began = time.monotonic()
+    store, keys = _to_authority(stream, text)
+    job = lane.Job(store, keys)
+    written = InStore(Outcome.WRITTEN, round((job.since - began) * 1000, 3))
+    reach("write committed")
+    mirrored = _to_mirror(stream, job)
+    return [
+        Written(key, {store: written, **({store.peer: mirrored[key]} if mirrored is not None else {})}) for key in keys
+    ]
+
+
+def _to_authority(stream: Stream, text: str) -> tuple[Store, list[str]]:
+    store = _authorities.get(stream.name) or _read_authority(stream)
+    reach("write may begin")
+    try:
+        return store, _put(stream, store, text)
+    except NotAuthority as exc:
+        _authorities.pop(stream.name, None)
+        if table.in_callers_transaction(store):
+            raise NotAuthority(
+                f"{exc.detail}; a transaction is open there, so it is for its owner to begin anew"
+            ) from exc
+    store = _read_authority(stream)
+    reach("write may begin again")
+    return store, _put(stream, store, text)
+
+
+def _read_authority(stream: Stream) -> Store:
+    store = switch.authority(stream).store
+    _authorities[stream.name] = store
+    return store
+
+
+def _put(stream: Stream, store: Store, text: str) -> list[str]:
+    """Write, again where another writer was in the way; in a caller's transaction that is the caller's decision."""
+    attempts = 1 if table.in_callers_transaction(store) else RETRY_ATTEMPTS.value()
+    for left in reversed(range(attempts)):
+        try:
+            return table.put(stream, store, text)
+        except table.InTheWay as exc:
+            if not left:
+                raise RecordRefused(exc.detail) from exc
+    raise AssertionError("there is at least one attempt")
+
+
+def _to_mirror(stream: Stream, job: lane.Job) -> Mapping[str, InStore] | None:
+    """What the mirror has of the keys; None where there is none."""
+    if not _is_mirrored(stream):
+        return None
+    seconds = INLINE_RELAY_SECONDS.value()
+    if not seconds:
+        return lane.outcomes(job, Outcome.PENDING, NOT_ASKED)
+    if len(job.keys) > lane.MOST_KEYS:
+        return lane.outcomes(job, Outcome.PENDING, TOO_MANY)
+    if table.in_callers_transaction(job.authority):
+        _when_committed(job.authority, partial(_begin, stream, job))
+        return lane.outcomes(job, Outcome.PENDING, AT_COMMIT)
+    used = lane.lane_of(stream)
+    if not used.submit(job):
+        return lane.outcomes(job, Outcome.PENDING, used.trouble)
+    return used.wait(job, seconds)
+
+
+def _begin(stream: Stream, job: lane.Job) -> None:
+    lane.lane_of(stream).submit(job)
+
+
+def _when_committed(store: Store, action: Callable[[], None]) -> None:
+    if transaction.get_connection(using=store.alias).in_atomic_block:
+        transaction.on_commit(action, using=store.alias)
+
+
+def _is_mirrored(stream: Stream) -> bool:
+    """Whether the other store is part of the stream, as far as is known; the registry may be away as its mirror."""
+    if Store.SCREENER not in present():
+        return False
+    ask_at, known = _stages.get(stream.name, (float("-inf"), True))
+    if time.monotonic() < ask_at:
+        return known
+    for_seconds = STAGE_MAX_AGE_SECONDS
+    try:
+        with reaching(Store.REGISTRY):
+            control = StreamControl.objects.filter(stream=stream.name).first()
+        known = Stage(control.stage).mirrors if control else False
+    except (StoreUnreachable, DatabaseError):
+        for_seconds = STAGE_ASKED_AGAIN_SECONDS
+    _stages[stream.name] = (time.monotonic() + for_seconds, known)
+    return known
+
+
+def close() -> None:
+    """End what this process keeps for writing, and forget what it knows; a later write begins anew."""
+    lane.close()
+    _authorities.clear()
+    _stages.clear()
