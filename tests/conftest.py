@@ -1,6 +1,6 @@
 """Fixtures of all tests. Integration and acceptance tests ask for `stores`; unit tests ask for nothing."""
 
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
@@ -15,6 +15,7 @@ from dualwrite.stores import Session, dedicated
 from dualwrite.stream import Stream, stream_named
 from dualwrite.switch import Actor
 from dualwrite.testing import reset_stores
+from tests import workers
 
 SCREENER_SCHEMA = Path(__file__).parent.parent / "registry" / "screener" / "schema.sql"
 TESTER = Actor("test", "a test")
@@ -24,7 +25,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--deep", action="store_true", help="also the long random, kill and fuzz runs")
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int:
+    return workers.number(config)
+
+
+@pytest.hookimpl(wrapper=True, tryfirst=True)  # outside of the time limit of the test
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    with workers.place(item.config, alone="alone" in item.keywords):
+        return (yield)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: "alone" in item.keywords)  # last, when other workers have nothing to do any more
     if config.getoption("--deep"):
         return
     for item in items:
@@ -40,8 +53,10 @@ def _make_schema(connection: BaseDatabaseWrapper, **_: object) -> None:
 
 
 @pytest.fixture(scope="session")
-def django_db_setup(django_test_environment: None, django_db_blocker: DjangoDbBlocker) -> Iterator[None]:
-    """Both test databases with their tables, whatever databases a test says it uses."""
+def django_db_setup(
+    django_test_environment: None, django_db_modify_db_settings: None, django_db_blocker: DjangoDbBlocker
+) -> Iterator[None]:
+    """Both test databases with their tables, whatever databases a test says it uses; each worker has its own."""
     connection_created.connect(_make_schema, dispatch_uid="make_schema")
     with django_db_blocker.unblock():
         created = setup_databases(verbosity=0, interactive=False, aliases={store.alias: None for store in Store})

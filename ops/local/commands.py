@@ -34,6 +34,8 @@ UNPREPARED = (
     "version",
 )
 SUPERVISOR_STOP_SECONDS = 120.0
+# A whole file goes to one worker, the long ones first; tests/workers.py says how many there are. Later options win.
+WORKERS = ("-n", "auto", "--dist", "loadfile", "--no-loadscope-reorder")
 PYTEST_CODES = {4: 2, 5: 1}  # its usage error, and no test found
 
 
@@ -143,7 +145,7 @@ def stop_supervisor(place: Place) -> list[str]:
 def test(_: argparse.Namespace, rest: list[str]) -> int:
     """Run pytest with fresh servers; `--deep` adds the long tests."""
     with throw_away(durable=False) as variables:
-        code = run_child([sys.executable, "-m", "pytest", *rest], variables, ROOT)
+        code = run_child([sys.executable, "-m", "pytest", *WORKERS, *rest], variables, ROOT)
     return PYTEST_CODES.get(code, code)
 
 

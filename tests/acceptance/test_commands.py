@@ -6,7 +6,7 @@ import pytest
 
 from dualwrite.stores import Session
 from dualwrite.stream import Stream
-from tests.process import manage
+from tests.process import manage, managed
 from tests.support import add, enabled
 
 NOWHERE = "postgres://nobody:secret-word@127.0.0.1:1/nothing"
@@ -30,7 +30,7 @@ NOWHERE = "postgres://nobody:secret-word@127.0.0.1:1/nothing"
     ],
 )
 def test_a_wrong_word_is_answered_with_the_valid_ones(stores: None, arguments: list[str], valid: str) -> None:
-    done = manage(*arguments)
+    done = managed(*arguments)
     assert (done.returncode, done.stdout) == (2, "")
     assert valid in done.stderr
     assert "Traceback" not in done.stderr
@@ -56,6 +56,13 @@ def test_a_database_that_is_away_is_named_in_one_line(stores: None, store: str, 
     if arguments != ["dualwrite", "status"]:
         errors = [line for line in done.stderr.splitlines() if "CommandError" in line]
         assert len(errors) == 1, done.stderr
+
+
+def test_a_wrong_word_ends_the_process_with_2(stores: None) -> None:
+    done = manage("dualwrite", "status", "--stream", "nope")
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "valid: index_memberships, instruments" in done.stderr
+    assert "Traceback" not in done.stderr
 
 
 def test_a_missing_setting_is_named(stores: None) -> None:

@@ -17,7 +17,7 @@ import pytest
 from ops.local import environment, ports, processes
 from ops.local.place import ROOT
 
-pytestmark = pytest.mark.own_servers
+pytestmark = [pytest.mark.own_servers, pytest.mark.alone]
 
 NOT_COPIED = shutil.ignore_patterns(".*", "var", "__pycache__")
 START_SECONDS = 60.0

@@ -27,6 +27,8 @@ from tests.conftest import TESTER
 from tests.support import one
 from tests.writing import TABLES, put, records
 
+pytestmark = pytest.mark.alone
+
 ROLE = "SELECT role, epoch FROM dualwrite.stream_state WHERE stream = 'index_memberships'"
 
 

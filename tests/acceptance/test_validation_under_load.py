@@ -41,6 +41,8 @@ from tests.process import ROOT, environment, start
 from tests.support import add, enabled, one
 from tests.writing import INDEX, TABLES, put
 
+pytestmark = pytest.mark.alone
+
 #: Writes due in a second, and how many of them must be made at least: beside other tests, and in the long runs. The
 #: registry's writes cost more, so two cores that also run the servers, the relay and the validation make fewer of them.
 RATE, BUSY_RATE = 500, 150

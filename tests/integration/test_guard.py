@@ -16,6 +16,10 @@ from registry.screener.models import ScreenerIndexMembership
 from tests.conftest import TESTER
 from tests.support import add, mirrored, one
 
+WAITING = """
+SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted
+   AND database = (SELECT oid FROM pg_database WHERE datname = current_database())
+"""
 INTO_REGISTRY = "INSERT INTO index_memberships (instrument_key, index_id) VALUES ('NSE:A', 'NIFTY 50')"
 
 
@@ -93,7 +97,7 @@ def test_a_write_that_waited_for_a_switch_sees_the_new_role(screener: Session, m
         thread.start()
         waiting.wait()
         with dedicated(Store.SCREENER, "observer") as observer:
-            while not one(observer, "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"):
+            while not one(observer, WAITING):
                 assert thread.is_alive()
         set_role(screener, "fenced")
     thread.join(10)

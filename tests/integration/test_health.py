@@ -25,6 +25,7 @@ from dualwrite.stores import Session
 from dualwrite.stream import Stream, all_streams
 from tests.conftest import TESTER
 from tests.integration.away import CLOSED_PORT, move
+from tests.support import one
 
 
 @pytest.fixture
@@ -148,7 +149,10 @@ def test_a_relay_whose_session_ended_is_down_whatever_the_other_database_has_loc
     relayed: None, screener: Session, registry: Session
 ) -> None:
     registry.execute("SELECT pg_advisory_lock(25720, hashtext('instruments/3'))")
-    gone = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name = %s"
+    gone = (
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name = %s"
+    )
     assert screener.execute(gone, ("dualwrite relay instruments reader",)).fetchone() == (True,)
     found = result_of("relay")
     assert found.details["error"] == "no relay works on stream instruments"
@@ -190,9 +194,12 @@ def test_two_authorities_are_down(registry: Session) -> None:
 
 def test_checks_leave_no_connection_behind(registry: Session) -> None:
     run_checks(ALL)
-    count = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'dualwrite monitoring'"
+    left = (
+        "SELECT count(*) FROM pg_stat_activity WHERE datname = ANY (%s) AND application_name = 'dualwrite monitoring'"
+    )
+    databases = [connections[store.alias].settings_dict["NAME"] for store in Store]
     deadline = time.monotonic() + 5
-    while registry.execute(count).fetchone() != (0,):
+    while one(registry, left, databases):
         assert time.monotonic() < deadline
 
 
