@@ -266,7 +266,7 @@ def test_a_validation_during_which_the_stream_is_switched_says_nothing(
 
     def switch_and_write(reached: Progress) -> None:
         told.append(reached.phase)
-        if told == ["comparing digests"]:
+        if told == ["comparing as a whole"]:
             hand_over(memberships, Store.REGISTRY, TESTER)
             write_registry(registry, "B")
 
