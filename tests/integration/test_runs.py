@@ -5,6 +5,7 @@ import socket
 import threading
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from typing import LiteralString
 
 import psycopg
 import pytest
@@ -48,6 +49,10 @@ class Sleeper:
             session.execute("SELECT pg_sleep(60)")
 
 
+#: Sessions of this database only: other workers of the suite use the same server.
+SLEEPING: LiteralString = "FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep'"
+
+
 def kept() -> ValidationRun:
     """The only row, as it is in the database."""
     return ValidationRun.objects.get()
@@ -58,7 +63,7 @@ def until_it_sleeps(screener: Session, sleeper: Sleeper) -> None:
     assert sleeper.begun.wait(20)
     pace = threading.Event()
     for _ in range(400):
-        if one(screener, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'"):
+        if one(screener, "SELECT count(*) " + SLEEPING):
             return
         pace.wait(0.05)
     raise AssertionError("no statement within 20 s")
@@ -100,7 +105,7 @@ def test_a_cancelled_run_ends_its_statement_and_never_passes(screener: Session, 
         runs.cancel(ValidationRun, kept().pk, "anna")
         run = work.result(timeout=5)
     assert (run.status, run.error, run.matched) == ("cancelled", "cancelled by anna", None)
-    assert one(screener, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep'") == 0
+    assert one(screener, "SELECT count(*) " + SLEEPING) == 0
 
 
 def test_a_run_that_is_cancelled_while_it_counts_stops_at_its_next_word(stores: None, memberships: Stream) -> None:
@@ -125,7 +130,7 @@ def test_a_statement_that_somebody_else_cancelled_is_an_error_and_no_cancel(
     sleeper = Sleeper()
     with at_work(lambda: conducted(memberships, sleeper)) as work:
         until_it_sleeps(screener, sleeper)
-        column(screener, "SELECT pg_cancel_backend(pid) FROM pg_stat_activity WHERE wait_event = 'PgSleep'")
+        column(screener, "SELECT pg_cancel_backend(pid) " + SLEEPING)
         with pytest.raises(errors.QueryCanceled):
             work.result(timeout=20)
     assert (kept().status, "user request" in kept().error) == ("error", True)

@@ -368,7 +368,8 @@ def test_no_transaction_stays_open_while_keys_are_waited_for(things: Things, mon
     def looking(*args: object) -> object:
         query = (
             "SELECT count(*) FROM pg_stat_activity"
-            " WHERE application_name = 'dualwrite validation things' AND state <> 'idle'"
+            " WHERE datname = current_database() AND state <> 'idle'"
+            " AND application_name = 'dualwrite validation things'"
         )
         for session in things.sessions.values():
             row = session.execute(query).fetchone()
