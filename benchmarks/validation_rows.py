@@ -3,7 +3,6 @@
 Record n is the same wherever it is. Every so many numbers one is left out, to be what the mirror has too much.
 """
 
-import json
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -16,7 +15,7 @@ from benchmarks.members import insertion
 from dualwrite import projection
 from dualwrite.stages import Store
 from dualwrite.stores import Session, dedicated
-from dualwrite.stream import Stream
+from dualwrite.stream import Stream, key_text
 from dualwrite.validation.verdict import Kind
 
 #: One record in so many differs, in each of the three ways.
@@ -126,7 +125,7 @@ class Memberships:
 
 def key(number: int) -> str:
     """The key of record n, as the engine writes it."""
-    return json.dumps([f"NSE:S{number // INDICES}", f"INDEX-{number % INDICES}"], separators=(",", ":"))
+    return key_text([f"NSE:S{number // INDICES}", f"INDEX-{number % INDICES}"])
 
 
 def canonical(stream: Stream, store: Store) -> sql.Composed:

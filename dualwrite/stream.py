@@ -166,7 +166,7 @@ class Stream:
         return _writers[0](self, records)
 
 
-def key_text(parts: Sequence[str | None]) -> str:
+def key_text(parts: Sequence[object]) -> str:
     """A key as the engine writes it: a JSON array of its parts without blanks."""
     return json.dumps(list(parts), ensure_ascii=False, separators=(",", ":"))
 

@@ -39,7 +39,7 @@ from dualwrite.parameters import (
 from dualwrite.sql import statement
 from dualwrite.stages import Store
 from dualwrite.stores import cursor
-from dualwrite.stream import Stream
+from dualwrite.stream import Stream, all_streams, stream_named
 from dualwrite.switch import Actor
 
 #: A stream of which fewer keys wait is not stopped for its bytes.
@@ -104,11 +104,14 @@ def decide(store: Store, streams: Sequence[Waiting], sizes: tuple[int, int], lim
             yield Near(most.stream, what, stops=worth and size >= limit)
 
 
-def near(streams: Sequence[Stream]) -> list[Near]:
-    """What is near a ceiling now; raises StoreUnreachable, StoreFailed, AuthorityUnknown."""
+def near() -> list[Near]:
+    """What is near a ceiling now, of all streams: which of them fills an outbox cannot be told from one alone.
+
+    Raises StoreUnreachable, StoreFailed, AuthorityUnknown.
+    """
     limits = Limits.in_force()
     by_store: dict[Store, list[Waiting]] = {}
-    for stream in streams:
+    for stream in all_streams():
         here = switch.authority(stream)
         by_store.setdefault(here.store, []).append(
             Waiting(stream.name, _keys(stream, here.store, limits), here.capture)
@@ -131,27 +134,30 @@ def _sizes(store: Store) -> tuple[int, int]:
     return int(outbox_bytes), int(database_bytes)
 
 
-def keep_below(streams: Sequence[Stream]) -> list[Near]:
+def keep_below() -> list[Near]:
     """Disable each stream that is over a ceiling, where that is chosen; returns what is near one. Raises as `near`."""
-    found = near(streams)
+    found = near()
     if OUTBOX_AT_LIMIT.value() == "disable":
-        for stream in streams:
-            if why := next((one.sentence for one in found if one.stops and one.stream == stream.name), ""):
-                disable(stream, Actor("outbox ceiling", why))
+        why = {one.stream: one.sentence for one in reversed(found) if one.stops}
+        for name, sentence in why.items():
+            disable(stream_named(name), Actor("outbox ceiling", sentence))
     return found
 
 
-def watch(streams: Sequence[Stream], stop: threading.Event) -> None:
-    """Keep the streams below their ceilings until `stop` is set. What it cannot ask it asks again; said once."""
-    said = ""
+def watch(stop: threading.Event) -> None:
+    """Keep all streams below their ceilings until `stop` is set. What it cannot ask it asks again; it is said once."""
+    said: object = ()
     try:
         while not stop.wait(CHECK_SECONDS):
             try:
-                sentence = "; ".join(f"stream {one.stream}: {one.sentence}" for one in keep_below(streams))
+                found = keep_below()
+                what: object = [(one.stream, one.stops) for one in found]
+                sentence = "; ".join(f"stream {one.stream}: {one.sentence}" for one in found)
             except (DualWriteError, DatabaseError, psycopg.Error) as exc:
-                sentence = f"the ceilings of the outbox cannot be looked at: {exc}"
-            if sentence and not said:
+                what = sentence = f"the ceilings of the outbox cannot be looked at: {exc}"
+            # The figures change with every look: only what they mean is said anew.
+            if sentence and what != said:
                 log.warning("%s", sentence)
-            said = sentence
+            said = what
     finally:
         connections.close_all()

@@ -104,7 +104,7 @@ def _ceiling_gates(stream: Stream, state: State | None) -> list[Gate]:
     if state is None:
         return []
     try:
-        found = near([stream])
+        found = [one for one in near() if one.stream == stream.name]
     except DualWriteError:
         return []  # already said by _pending
     return [

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from dualwrite.exceptions import UsageError
-from dualwrite.stream import FRACTIONAL, INTEGRAL, Field, Stream
+from dualwrite.stream import FRACTIONAL, INTEGRAL, Field, Stream, key_text
 
 LOWEST, HIGHEST = -(2**63), 2**63 - 1
 #: So many keys are written out in the text of a scope; more are only counted.
@@ -54,7 +54,7 @@ class Scope:
         for key in self.named:
             if not _is_key(stream, key):
                 fields = ", ".join(part.name for part in stream.key)
-                example = _written(["..."] * len(stream.key))
+                example = key_text(["..."] * len(stream.key))
                 raise UsageError(
                     f"{key!r} is no key of {stream.name}; valid: a JSON array of {fields}, each a text or null, "
                     f"without blanks between them: {example}"
@@ -123,10 +123,6 @@ def _parsed(text: str) -> object:
         return None
 
 
-def _written(parts: object) -> str:
-    return json.dumps(parts, ensure_ascii=False, separators=(",", ":"))
-
-
 def _is_key(stream: Stream, key: str) -> bool:
     parts = _parsed(key)
     if not isinstance(parts, list) or len(parts) != len(stream.key):
@@ -134,7 +130,7 @@ def _is_key(stream: Stream, key: str) -> bool:
     if not all(_is_part(field, part) for field, part in zip(stream.key, parts, strict=True)):
         return False
     # Compared as text with what the stores write. A number has more digits there than can be told here.
-    return any(isinstance(part, float) for part in parts) or _written(parts) == key
+    return any(isinstance(part, float) for part in parts) or key_text(parts) == key
 
 
 def _is_part(field: Field, part: object) -> bool:

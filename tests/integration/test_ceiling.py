@@ -2,6 +2,7 @@
 
 import logging
 import threading
+from typing import ClassVar
 
 import pytest
 
@@ -38,7 +39,7 @@ def test_below_half_of_a_ceiling_nothing_is_said(
 ) -> None:
     limited(monkeypatch, OUTBOX_MAX_KEYS=10)
     waiting(screener, 4)
-    assert near([memberships, instruments]) == []
+    assert near() == []
 
 
 def test_near_a_ceiling_status_and_health_say_so_and_nothing_is_stopped(
@@ -47,7 +48,7 @@ def test_near_a_ceiling_status_and_health_say_so_and_nothing_is_stopped(
     limited(monkeypatch, OUTBOX_MAX_KEYS=10)
     waiting(screener, 6)
     sentence = "6 keys wait in the screener store; the ceiling is 10"
-    assert [one.sentence for one in keep_below([memberships])] == [sentence]
+    assert [one.sentence for one in keep_below()] == [sentence]
     assert switch.authority(memberships).capture
     assert sentence in [gate["why"] for gate in stream_status(memberships)["blocked_by"]]
     with pytest.raises(Down, match=f"index_memberships: {sentence}"):
@@ -59,7 +60,7 @@ def test_at_a_ceiling_that_stream_alone_is_disabled_and_the_audit_says_why(
 ) -> None:
     limited(monkeypatch, OUTBOX_MAX_KEYS=10)
     waiting(screener, 10)
-    keep_below([memberships, instruments])
+    keep_below()
     assert not switch.authority(memberships).capture
     assert switch.authority(instruments).capture
     reasons = column(registry, "SELECT reason FROM dualwrite.audit WHERE verb = 'disable' AND actor = 'outbox ceiling'")
@@ -67,7 +68,7 @@ def test_at_a_ceiling_that_stream_alone_is_disabled_and_the_audit_says_why(
     waiting(screener, 0)
     add(screener, "LATER")
     assert outbox.pending(memberships, Store.SCREENER).count == 10
-    keep_below([memberships, instruments])
+    keep_below()
     assert one(registry, "SELECT count(*) FROM dualwrite.audit WHERE verb = 'disable'") == 1
 
 
@@ -76,7 +77,7 @@ def test_an_operator_may_choose_to_be_told_only(
 ) -> None:
     limited(monkeypatch, OUTBOX_MAX_KEYS=10, OUTBOX_AT_LIMIT="alarm")
     waiting(screener, 12)
-    assert [found.stops for found in keep_below([memberships])] == [True]
+    assert [found.stops for found in keep_below()] == [True]
     assert switch.authority(memberships).capture
 
 
@@ -89,7 +90,7 @@ def test_another_streams_backlog_is_not_counted_for_a_stream(
     for number in range(8):
         screener.execute("INSERT INTO instruments (symbol, exchange, name) VALUES (%s, 'NSE', 'x')", (f"I{number}",))
     screener.execute("ANALYZE dualwrite.outbox")
-    found = near([memberships, instruments])
+    found = near()
     assert [(one.stream, one.stops) for one in found] == [("index_memberships", True)]
 
 
@@ -98,7 +99,7 @@ def test_the_size_of_the_database_stops_the_stream_that_fills_it(
 ) -> None:
     limited(monkeypatch, OUTBOX_MAX_KEYS=0, OUTBOX_MAX_DATABASE_BYTES=1_000)
     waiting(screener, 5)
-    found = near([memberships, instruments])
+    found = near()
     assert [(one.stream, "the database of the screener store has" in one.sentence) for one in found] == [
         ("index_memberships", True)
     ]
@@ -110,16 +111,17 @@ def test_the_relays_process_looks_again_and_again_and_says_it_once(
     limited(monkeypatch, OUTBOX_MAX_KEYS=10, OUTBOX_AT_LIMIT="alarm")
     monkeypatch.setattr(ceiling, "CHECK_SECONDS", 0.01)
     waiting(screener, 6)
-    looks, enough, stop = [], threading.Event(), threading.Event()
+    enough, stop = threading.Event(), threading.Event()
+    looks: list[int] = []
 
-    def counted(streams: list[Stream]) -> list[ceiling.Near]:
-        looks.append(streams)
+    def counted() -> list[ceiling.Near]:
+        looks.append(len(looks))
         if len(looks) == 3:
             enough.set()
-        return keep_below(streams)
+        return keep_below()
 
     monkeypatch.setattr(ceiling, "keep_below", counted)
-    watcher = threading.Thread(target=ceiling.watch, args=([memberships], stop))
+    watcher = threading.Thread(target=ceiling.watch, args=(stop,))
     with caplog.at_level(logging.WARNING):
         watcher.start()
         assert enough.wait(10)
@@ -127,3 +129,52 @@ def test_the_relays_process_looks_again_and_again_and_says_it_once(
         watcher.join()
     said = [record.message for record in caplog.records if record.name == ceiling.__name__]
     assert said == ["stream index_memberships: 6 keys wait in the screener store; the ceiling is 10"]
+
+
+def test_a_stream_is_not_blamed_for_what_another_one_fills(
+    screener: Session, memberships: Stream, instruments: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    limited(monkeypatch, OUTBOX_MAX_KEYS=0, OUTBOX_MAX_DATABASE_BYTES=1_000)
+    waiting(screener, 5)
+    screener.execute("INSERT INTO instruments (symbol, exchange, name) VALUES ('I', 'NSE', 'x')")
+    blamed = [
+        stream.name
+        for stream in (memberships, instruments)
+        if any(gate["gate"] == "outbox" for gate in stream_status(stream)["blocked_by"])
+    ]
+    assert blamed == ["index_memberships"]
+
+
+def test_what_gets_worse_is_said_anew(screener: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    limited(monkeypatch, OUTBOX_MAX_KEYS=10, OUTBOX_AT_LIMIT="alarm")
+    monkeypatch.setattr(ceiling, "CHECK_SECONDS", 0.01)
+    stop, said = threading.Event(), threading.Condition()
+
+    class Heard(logging.Handler):
+        """Wakes who waits for a sentence."""
+
+        sentences: ClassVar[list[str]] = []
+
+        def emit(self, record: logging.LogRecord) -> None:
+            with said:
+                self.sentences.append(record.getMessage())
+                said.notify_all()
+
+    heard = Heard()
+    ceiling.log.addHandler(heard)
+    watcher = threading.Thread(target=ceiling.watch, args=(stop,))
+    try:
+        waiting(screener, 6)
+        watcher.start()
+        with said:
+            assert said.wait_for(lambda: len(heard.sentences) == 1, 10)
+        for number in range(6, 10):
+            add(screener, f"S{number}")
+        with said:
+            assert said.wait_for(lambda: len(heard.sentences) == 2, 10)
+    finally:
+        stop.set()
+        watcher.join()
+        ceiling.log.removeHandler(heard)
+    assert heard.sentences[0] == "stream index_memberships: 6 keys wait in the screener store; the ceiling is 10"
+    assert heard.sentences[1] == "stream index_memberships: 10 keys wait in the screener store; the ceiling is 10"

@@ -31,7 +31,7 @@ class Command(OperatorCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             # Only a flag: the batch in hand is finished, and a second signal ends the process at once.
             signal.signal(number, lambda got, frame: self._stop(stop, got))
-        watcher = threading.Thread(target=ceiling.watch, args=(streams, stop), name="outbox ceiling")
+        watcher = threading.Thread(target=ceiling.watch, args=(stop,), name="outbox ceiling")
         watcher.start()
         try:
             worker.run(streams, stop)

@@ -42,7 +42,7 @@ class RelayCheck(Check):
         found = {stream.name: relaying(stream) for stream in all_streams()}
         details = {name: _as_data(one) for name, one in found.items()}
         troubles = [trouble for one in found.values() if one for trouble in self.troubles(one)]
-        troubles += [f"{one.stream}: {one.sentence}" for one in near(all_streams())]
+        troubles += [f"{one.stream}: {one.sentence}" for one in near()]
         if troubles:
             raise Down("; ".join(troubles), details)
         return details
