@@ -102,8 +102,12 @@ class ParkedKey(models.Model):
     stream = models.TextField()
     key = models.TextField(help_text="The key fields as a JSON array.")
     error = models.TextField()
+    sqlstate = models.TextField(default="", help_text="The mirror's code for it; empty when the relay refused the key.")
     record = models.JSONField(null=True, help_text="The authority's rows of this key when it was parked.")
     attempts = models.PositiveIntegerField(default=1)
+    next_attempt_at = models.DateTimeField(
+        null=True, help_text="When it is tried again by itself; empty: when it is written or redriven."
+    )
     first_parked_at = models.DateTimeField(db_default=Now())
     last_parked_at = models.DateTimeField(db_default=Now())
 
@@ -112,6 +116,7 @@ class ParkedKey(models.Model):
         verbose_name = "parked key"
         # By the hash: a key may be longer than an index entry can be.
         constraints: ClassVar = [models.UniqueConstraint("stream", MD5("key"), name="parked_once")]
+        indexes: ClassVar = [models.Index(fields=["stream", "next_attempt_at"], name="parked_next_attempt")]
 
     def __str__(self) -> str:
         return f"{self.stream} {self.key}"

@@ -26,7 +26,7 @@ class Cause(StrEnum):
 
     WRITE = "w"  #: somebody wrote it
     BACKFILL = "b"  #: enabling noted every key
-    REDRIVE = "r"  #: an operator sent a parked key again
+    REDRIVE = "r"  #: a parked key is tried again, by an operator or by itself
 
 
 @dataclass(frozen=True)

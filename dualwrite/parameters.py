@@ -95,7 +95,13 @@ RETRY_ATTEMPTS = Parameter(
     "RETRY_ATTEMPTS",
     3,
     between(1, 100, int),
-    "how often a write is tried that another writer got in the way of",
+    "how often a key that the mirror refuses is tried before it stays parked; a write, where another gets in its way",
+)
+VALIDATION_MODE = Parameter(
+    "VALIDATION_MODE",
+    "strict",
+    _one_of("strict", "lenient", "disabled"),
+    "what is done when the mirror keeps a record otherwise than it was sent: parked, only told, or not looked at",
 )
 BRAKE_DELETE_PERCENT = Parameter(
     "BRAKE_DELETE_PERCENT",
@@ -253,6 +259,7 @@ ALL: tuple[Parameter[bool] | Parameter[int] | Parameter[float] | Parameter[str] 
     BATCH_SIZE,
     INLINE_RELAY_SECONDS,
     RETRY_ATTEMPTS,
+    VALIDATION_MODE,
     BRAKE_DELETE_PERCENT,
     BRAKE_DELETE_ROWS,
     BRAKE_WINDOW_SECONDS,

@@ -29,6 +29,13 @@ def typed(field: Field, side: Side) -> sql.Composable:
     return sql.SQL("({})::{}").format(expression(side.reads[field.name]), expression(field.type))
 
 
+def differs(field: Field, side: Side) -> sql.Composable:
+    """The condition that the field of a row `t` reads otherwise than that of a record `r`."""
+    # By its bytes: a collation may take for the same what a reader sees to be different.
+    by_bytes = sql.SQL(' COLLATE "C"' if field.type == "text" else "")
+    return sql.SQL("{}{} IS DISTINCT FROM r.{}").format(typed(field, side), by_bytes, sql.Identifier(field.name))
+
+
 def key(stream: Stream, store: Store) -> sql.Composable:
     """The key of a row `t` as the text of a JSON array without blanks; a part that is NULL reads null."""
     side = stream.side(store)

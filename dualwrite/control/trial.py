@@ -12,7 +12,7 @@ from psycopg import sql
 
 from dualwrite import projection
 from dualwrite.control.evidence import asking, sentence, whole_key
-from dualwrite.relay.pipe import POISON
+from dualwrite.relay.parking import POISON
 from dualwrite.sql import compose
 from dualwrite.stages import Store
 from dualwrite.stores import Session, dedicated

@@ -131,10 +131,22 @@ class Migration(migrations.Migration):
                 ("key", models.TextField(help_text="The key fields as a JSON array.")),
                 ("error", models.TextField()),
                 (
+                    "sqlstate",
+                    models.TextField(
+                        default="", help_text="The mirror's code for it; empty when the relay refused the key."
+                    ),
+                ),
+                (
                     "record",
                     models.JSONField(help_text="The authority's rows of this key when it was parked.", null=True),
                 ),
                 ("attempts", models.PositiveIntegerField(default=1)),
+                (
+                    "next_attempt_at",
+                    models.DateTimeField(
+                        help_text="When it is tried again by itself; empty: when it is written or redriven.", null=True
+                    ),
+                ),
                 ("first_parked_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
                 ("last_parked_at", models.DateTimeField(db_default=django.db.models.functions.datetime.Now())),
             ],
@@ -146,6 +158,7 @@ class Migration(migrations.Migration):
                         models.F("stream"), django.db.models.functions.text.MD5("key"), name="parked_once"
                     )
                 ],
+                "indexes": [models.Index(fields=["stream", "next_attempt_at"], name="parked_next_attempt")],
             },
         ),
         migrations.CreateModel(

@@ -10,6 +10,10 @@ from psycopg import sql
 from dualwrite import projection
 from dualwrite.exceptions import DualWriteError, Overtaken, Superseded
 from dualwrite.failpoints import reach
+from dualwrite.relay import parking
+from dualwrite.relay.parking import Failure
+from dualwrite.relay.readback import ReadBack
+from dualwrite.relay.room import Room
 from dualwrite.sql import compose, statement
 from dualwrite.stages import Role, Store
 from dualwrite.stores import Session
@@ -34,11 +38,11 @@ CHUNK_BYTES = 64 * 1024
 
 @dataclass(frozen=True)
 class Applied:
-    """What one transaction did: keys made equal, rows changed, keys set aside since several rows have them."""
+    """What one transaction did: keys taken over, rows changed, and the keys to be parked, with the reason."""
 
     keys: int
     changed: int
-    duplicates: tuple[str, ...]
+    set_aside: Mapping[str, Failure]
 
 
 class Applier:
@@ -62,7 +66,8 @@ class Applier:
                 definitions=projection.definitions(stream.fields),
             )
         )
-        self._merge = self._merge_sql()
+        self._merge = self._merge_sql(self._staged)
+        self._read_back = ReadBack(stream, store, session, self._staged)
         self._applied = compose("relay", "applied", staged=self._staged)
 
     def hold(self, epochs: Mapping[int, int], holder: str) -> None:
@@ -85,11 +90,14 @@ class Applier:
         self.counted = counted
         return applied
 
-    def apply_anew(self, read: Read, brake: Brake, newest_note: int, *, partitions: Sequence[int] = ()) -> Applied:
+    def apply_anew(
+        self, read: Read, brake: Brake, newest_note: int, *, partitions: Sequence[int] = (), together: bool = False
+    ) -> Applied:
         """The same with the fences taken anew, and locked before anything is read: so nobody comes in between.
 
-        `partitions`: those of a writer that mirrors what it wrote; else the partitions held. Raises as `apply`, and
-        the driver's LockNotAvailable.
+        `partitions`: those of given keys, taken for this once, whoever holds them; else the partitions held. With
+        `together` rows that block each other make room. Raises as `apply`, StillBlocked where they cannot, and the
+        driver's LockNotAvailable.
         """
         taken, before = "overtake" if partitions else "acquire", self._epochs
         with self._session.transaction():
@@ -100,25 +108,38 @@ class Applier:
                 self._mark(epoch)
                 with read() as blocks:
                     reach("relay may apply anew")
-                    applied, counted = self._make_equal(blocks, brake, newest_note)
+                    applied, counted = self._make_equal(blocks, brake, newest_note, together=together)
             except BaseException:
                 # They go back to whom they belonged to.
                 self._epochs = before
                 raise
+        if partitions:
+            # Of those that are mine I have the newest epoch, unless a writer came before me: then mine is to look old.
+            mine = {p: e for p, e in self._epochs.items() if before.get(p) == e - 1}
+            self._epochs = {**before, **mine}
         self.counted = counted
         return applied
 
-    def _make_equal(self, blocks: Blocks, brake: Brake, newest_note: int) -> tuple[Applied, tuple[int, int] | None]:
+    def _make_equal(
+        self, blocks: Blocks, brake: Brake, newest_note: int, *, together: bool = False
+    ) -> tuple[Applied, tuple[int, int] | None]:
         keys = self._stage(blocks)
         duplicates, rows = self._take_out_duplicates(keys)
         keys -= rows
         deletes = self._count("would_delete", match=self._match, is_record=projection.is_record(self._side))
         if deletes:
             brake(deletes, self._mirror_rows)
-        changed = self._session.execute(self._merge, prepare=True).rowcount
+        changed = self._together(keys) if together else self._session.execute(self._merge, prepare=True).rowcount
+        otherwise = self._read_back.kept_otherwise() if changed else {}
         counted = self._count_applied(keys, newest_note)
         self._drop_touched()
-        return Applied(keys, changed, duplicates), counted
+        return Applied(keys, changed, {**dict.fromkeys(duplicates, parking.DUPLICATE_KEY), **otherwise}), counted
+
+    def _together(self, keys: int) -> int:
+        def merge(staged: sql.Composable) -> int:
+            return self._session.execute(self._merge_sql(staged)).rowcount
+
+        return Room(self._stream, self._store, self._session, self._staged, merge).apply(keys)
 
     def _count_applied(self, keys: int, newest_note: int) -> tuple[int, int] | None:
         partition = min(self._epochs)
@@ -155,10 +176,17 @@ class Applier:
 
     def overtaken(self) -> bool:
         """Whether writers that mirror what they wrote, and nobody else, have taken fences of mine."""
+        others = self._others()
+        return bool(others) and all(holder == f"{INLINE}{self._holder}" for holder in others)
+
+    def taken_over(self) -> bool:
+        """Whether anybody has taken fences of mine."""
+        return bool(self._others())
+
+    def _others(self) -> list[str]:
         values = {"stream": self._stream.name, "partitions": list(self._epochs)}
         rows = self._session.execute(statement("relay", "holders"), values).fetchall()
-        others = [holder for partition, epoch, holder in rows if epoch != self._epochs.get(partition)]
-        return bool(others) and all(holder == f"{INLINE}{self._holder}" for holder in others)
+        return [str(holder) for partition, epoch, holder in rows if epoch != self._epochs.get(partition)]
 
     def _stage(self, blocks: Blocks) -> int:
         query = compose(
@@ -194,7 +222,7 @@ class Applier:
     def _match(self) -> sql.Composable:
         return projection.match(self._stream, self._store)
 
-    def _merge_sql(self) -> sql.Composed:
+    def _merge_sql(self, staged: sql.Composable) -> sql.Composed:
         columns = list(self._side.writes)
         values = [projection.expression(self._side.writes[c]) for c in columns]
         assignments = [
@@ -206,7 +234,7 @@ class Applier:
             "relay",
             "merge",
             table=projection.table(self._side),
-            staged=self._staged,
+            staged=staged,
             match=self._match,
             is_record=projection.is_record(self._side),
             differs=self._differs(),
@@ -217,15 +245,7 @@ class Applier:
 
     def _differs(self) -> sql.Composable:
         """Row `t` is no record, or reads otherwise than `r`. Compared by what a reader sees, not by column."""
-        reads = [
-            sql.SQL("{}{} IS DISTINCT FROM r.{}").format(
-                projection.typed(f, self._side),
-                # By its bytes: a collation may take for the same what a reader sees to be different.
-                sql.SQL(' COLLATE "C"' if f.type == "text" else ""),
-                sql.Identifier(f.name),
-            )
-            for f in self._stream.fields
-        ]
+        reads = [projection.differs(field, self._side) for field in self._stream.fields]
         absent = sql.SQL("NOT {}").format(projection.is_record(self._side))
         return sql.SQL(" OR ").join([absent, *reads])
 

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 
-from dualwrite import capture, switch
+from dualwrite import capture, outbox, switch
 from dualwrite.exceptions import Held
 from dualwrite.failpoints import reach
 from dualwrite.relay import brake, parking
@@ -53,6 +53,7 @@ class Inline(Pipe):
         still = self.standing_still()
         if still:
             raise Held(still)
+        before = parking.seen(self.stream, self._registry)
         taken = self._reader.take_keys(keys)
         if not taken.keys:
             raise Held(NOTHING_NOTED.format(store=self.authority))
@@ -63,16 +64,17 @@ class Inline(Pipe):
         failed = dict.fromkeys(self._reader.keyless(), parking.NULL_KEY)
         try:
             self._apply(1, taken.keys, failed)
+            self._untie(failed)
         except Held as exc:
             brake.hold(self.stream, self._registry, exc.detail)
             raise
-        parking.settle(self.stream, self._reader, self._registry, failed)
+        parking.settle(self.stream, self._reader, self._registry, failed, before)
         reach("inline applied")
         if failed:
-            # A relay may have applied a newer record in between, so it has to look at them as well.
-            self._reader.leave(list(failed))
+            # A relay may have applied a newer record and deleted its note, before I parked it: it has to look again.
+            outbox.note(self.stream, self.authority, list(failed), outbox.Cause.REDRIVE)
         self._reader.done(self._applier.counted)
-        return failed
+        return {key: failure.error for key, failure in failed.items()}
 
     def _make_equal(self, low: int, high: int) -> Applied:
         read = partial(self._reader.read, low, high)

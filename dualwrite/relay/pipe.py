@@ -14,11 +14,12 @@ import psycopg
 from psycopg import errors
 
 from dualwrite import capture, outbox, switch
-from dualwrite.exceptions import Held, Overtaken, Refused
+from dualwrite.exceptions import Held, Overtaken, Refused, Superseded
 from dualwrite.failpoints import reach
 from dualwrite.parameters import BATCH_SIZE
-from dualwrite.relay import brake, parking
+from dualwrite.relay import brake, knot, parking
 from dualwrite.relay.applier import Applied, Applier, acquired
+from dualwrite.relay.parking import POISON, Failure, refused
 from dualwrite.relay.reader import Reader
 from dualwrite.session import RELAY
 from dualwrite.sql import statement
@@ -31,8 +32,8 @@ log = logging.getLogger(__name__)
 PARTITIONS = range(16)
 #: A relay gives its partitions up within a poll; one that does not is frozen, and the fences refuse it.
 GIVE_WAY_SECONDS = 3.0
-#: What the data of one record can cause; anything else is about the whole batch and is not a reason to park.
-POISON = (errors.DataError, errors.IntegrityError, errors.RaiseException, errors.ProgramLimitExceeded)
+#: How often it is looked whether a parked key is due to be tried again.
+AGAIN_SECONDS = 1.0
 
 
 @dataclass(frozen=True)
@@ -73,6 +74,8 @@ class Pipe:
             self._registry = stack.enter_context(dedicated(authority, f"relay {stream.name} control", limits=limits))
         self._reader = Reader(stream, authority, self._source)
         self._applier = Applier(stream, authority.peer, self._mirror)
+        self._group: Reader | None = None
+        self._again_at = 0.0
         self.partitions: list[int] = []
         self._insist = insist
         if insist:
@@ -139,6 +142,7 @@ class Pipe:
         still = self.standing_still()
         if still:
             return Moved(still=still)
+        self._try_again()
         size = BATCH_SIZE.value()
         taken = self._reader.take(self.partitions, size)
         if not taken.notes:
@@ -162,25 +166,53 @@ class Pipe:
         row = self._source.execute(statement("relay", "wanted"), names).fetchone()
         return bool(row and row[0])
 
+    def _try_again(self) -> None:
+        """Note the parked keys that are due; not for a switch, which is to end, not to begin anything."""
+        if self._insist or time.monotonic() < self._again_at:
+            return
+        self._again_at = time.monotonic() + AGAIN_SECONDS
+        keys = parking.due(self.stream, self._registry)
+        if keys:
+            outbox.note(self.stream, self.authority, keys, outbox.Cause.REDRIVE)
+
     def _move_batch(self, keys: int) -> int:
         failed = dict.fromkeys(self._reader.keyless(), parking.NULL_KEY)
+        before = parking.seen(self.stream, self._registry)
         self._apply(1, keys, failed)
-        parked = parking.settle(self.stream, self._reader, self._registry, failed)
-        if parked and self._applier.overtaken():
-            # A writer may have mirrored what I failed with, and deleted its notes, before I parked it: once more.
+        self._untie(failed)
+        parked = parking.settle(self.stream, self._reader, self._registry, failed, before)
+        if parked and self._applier.taken_over():
+            # Another may have applied what I failed with, and deleted its notes, before I parked it: once more.
             outbox.note(self.stream, self.authority, list(failed), outbox.Cause.REDRIVE)
         reach("relay applied")
         self._reader.done(self._applier.counted)
         return parked
 
-    def _apply(self, low: int, high: int, failed: dict[str, str]) -> None:
+    def _untie(self, failed: dict[str, Failure]) -> None:
+        knot.untie(self.stream, self._registry, self._together, failed)
+
+    def _together(self, keys: Sequence[str]) -> Applied:
+        """Make the mirror equal for these keys in one transaction, whoever has their partitions; their notes stay."""
+        if self._group is None:
+            self._group = Reader(self.stream, self.authority, self._source, "group")
+        group = self._group
+        taken = group.take_keys(keys)
+        try:
+            if not taken.keys:
+                raise Superseded(f"stream {self.stream.name}: nothing is noted any more")
+            read = partial(group.read, 1, taken.keys)
+            return self._applier.apply_anew(read, self._brake, 0, partitions=group.partitions, together=True)
+        finally:
+            group.forget()
+
+    def _apply(self, low: int, high: int, failed: dict[str, Failure]) -> None:
         """Apply the keys numbered low to high; where that fails, each half, down to the key that cannot be applied."""
         try:
             applied = self._make_equal(low, high)
-            failed.update(dict.fromkeys(applied.duplicates, parking.DUPLICATE_KEY))
+            failed.update(applied.set_aside)
         except POISON as exc:
             if low == high:
-                failed[self._reader.key_at(low)] = _sentence(exc)
+                failed[self._reader.key_at(low)] = refused(exc)
                 return
             middle = (low + high) // 2
             self._apply(low, middle, failed)
@@ -257,8 +289,3 @@ def _acquire(session: Session, stream: Stream, partitions: Sequence[int]) -> dic
 def _holder(session: Session) -> str:
     """Under which name this session takes fences; no two have the same."""
     return f"{socket.gethostname()}:{os.getpid()}/{session.info.backend_pid}"
-
-
-def _sentence(exc: psycopg.Error) -> str:
-    primary = exc.diag.message_primary or str(exc).strip().splitlines()[0]
-    return f"{primary} ({exc.diag.message_detail})" if exc.diag.message_detail else primary

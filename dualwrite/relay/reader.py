@@ -36,13 +36,13 @@ NEWEST = 1000
 class Reader:
     """One batch at a time, kept in a temporary table of the connection, so that no key passes through this process."""
 
-    def __init__(self, stream: Stream, store: Store, session: Session) -> None:
+    def __init__(self, stream: Stream, store: Store, session: Session, batch: str = "batch") -> None:
         self._stream, self._store, self._session = stream, store, session
         self._side = stream.side(store)
         self._notes, self._keyless = 0, list[str]()
         #: Of the keys of the batch.
         self.partitions: list[int] = []
-        self._batch = sql.Identifier("pg_temp", f"batch_{stream.name}")
+        self._batch = sql.Identifier("pg_temp", f"{batch}_{stream.name}")
         self._session.execute(
             compose(
                 "relay",
@@ -126,10 +126,6 @@ class Reader:
         """Those of the keys that are in the batch."""
         query = compose("relay", "keys_among", batch=self._batch, wanted=sql.Literal(list(keys)))
         return [str(row[0]) for row in self._session.execute(query).fetchall()]
-
-    def leave(self, keys: Sequence[str]) -> None:
-        """Keep the notes of these keys from being deleted with the batch."""
-        self._session.execute(compose("relay", "leave", batch=self._batch, wanted=sql.Literal(list(keys))))
 
     def rows_of(self, keys: Sequence[str]) -> dict[str, str]:
         """The authority's rows of some keys as the text of a JSON array; a key without rows is missing."""

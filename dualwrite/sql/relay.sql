@@ -150,6 +150,14 @@ MERGE INTO {table} AS t USING {staged} AS r ON {match}
  WHEN MATCHED AND r.present AND ({differs}) THEN UPDATE SET {assignments}
  WHEN NOT MATCHED AND r.present THEN INSERT ({columns}) VALUES ({values})
 
+-- name: kept_otherwise
+-- Staged records that the mirror has not kept as they were sent, with what became of each.
+SELECT r.key, CASE WHEN r.present AND t.ctid IS NULL THEN 'it is not there'
+                   WHEN NOT r.present THEN 'it is still there'
+                   ELSE concat_ws('; ', {differences}) END
+  FROM {staged} AS r LEFT JOIN {table} AS t ON {match} AND {is_record}
+ WHERE CASE WHEN r.present THEN t.ctid IS NULL OR {differs} ELSE t.ctid IS NOT NULL END
+
 -- name: applied
 -- Count what was applied, once a batch, and remember the newest note of the batch: should the authority not know that
 -- number some day, it has gone back in time. The keys are kept for the next validation, which has only these to look at.
@@ -196,24 +204,37 @@ UPDATE dualwrite_stream AS c
 UPDATE dualwrite_stream SET held_because = %(because)s, changed_at = now() WHERE stream = %(stream)s AND held_because = ''
 
 -- name: park
--- Set a key aside with its error, or note that it failed again.
-INSERT INTO dualwrite_parked (stream, key, error, record, attempts)
-VALUES (%(stream)s, %(key)s, %(error)s, %(record)s::jsonb, 1)
-    ON CONFLICT (stream, md5(key)) DO UPDATE SET error = excluded.error, record = excluded.record,
-        attempts = dualwrite_parked.attempts + 1, last_parked_at = now()
+-- Set a key aside with its error, or note that it failed again; and when it is tried again by itself, if it is.
+INSERT INTO dualwrite_parked AS p (stream, key, error, sqlstate, record, attempts, next_attempt_at)
+VALUES (%(stream)s, %(key)s, %(error)s, %(sqlstate)s, %(record)s::jsonb, 1,
+        CASE WHEN 1 < %(tries)s THEN clock_timestamp() + make_interval(secs => %(pause)s) END)
+    ON CONFLICT (stream, md5(key)) DO UPDATE SET error = excluded.error, sqlstate = excluded.sqlstate,
+        record = excluded.record, attempts = p.attempts + 1, last_parked_at = now(),
+        next_attempt_at = CASE WHEN p.attempts + 1 < %(tries)s THEN clock_timestamp()
+                               + make_interval(secs => least(%(pause)s * 2 ^ least(p.attempts, 30), %(longest)s)) END
 
--- name: parked_keys
+-- name: due
+-- Claim the keys whose time has come. Should the claimer die, they are due again when the claim is over.
+UPDATE dualwrite_parked SET next_attempt_at = clock_timestamp() + make_interval(secs => %(claim)s)
+ WHERE id IN (SELECT id FROM dualwrite_parked
+               WHERE stream = %(stream)s AND next_attempt_at <= clock_timestamp()
+               ORDER BY next_attempt_at LIMIT %(most)s FOR UPDATE SKIP LOCKED)
+RETURNING key
+
+-- name: blocked
+-- Parked keys that failed for one of these reasons.
+SELECT key, id, attempts FROM dualwrite_parked WHERE stream = %(stream)s AND sqlstate = ANY (%(sqlstates)s)
+ ORDER BY last_parked_at DESC, id LIMIT %(most)s
+
+-- name: parked
 -- All keys of a stream that are set aside.
-SELECT key FROM dualwrite_parked WHERE stream = %(stream)s
+SELECT key, id, attempts FROM dualwrite_parked WHERE stream = %(stream)s
 
--- name: leave
--- Let the notes of these keys be none of the batch's, so that they stay.
-DELETE FROM {batch} WHERE (lane, id) IN (SELECT b.lane, b.id FROM {batch} b WHERE b.key = ANY ({wanted}::text[]))
+-- name: unpark
+-- These have been applied after all, unless they failed again since they were looked at.
+DELETE FROM dualwrite_parked p USING unnest(%(ids)s::bigint[], %(attempts)s::bigint[]) AS seen (id, attempts)
+ WHERE p.id = seen.id AND p.attempts = seen.attempts
 
 -- name: keys_among
 -- Which of these keys the batch has.
 SELECT DISTINCT b.key FROM {batch} b WHERE b.key = ANY ({wanted}::text[])
-
--- name: unpark
--- These have been applied after all.
-DELETE FROM dualwrite_parked WHERE stream = %(stream)s AND key = ANY (%(keys)s)

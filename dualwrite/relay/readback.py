@@ -1,0 +1,71 @@
+"""Read-back: whether the mirror keeps what it was sent, looked at in the transaction that wrote it.
+
+A trigger or a rule of the mirror's own, or a column of a narrower type, can make something else of a record, and no
+server reports that. By `VALIDATION_MODE`: `strict` parks the key with what was sent and what is there, `lenient` counts
+and logs, `disabled` does not look. What the mirror made of the record stays there: it is its own doing.
+"""
+
+import logging
+from collections.abc import Mapping
+
+from psycopg import sql
+
+from dualwrite import projection
+from dualwrite.parameters import VALIDATION_MODE
+from dualwrite.relay.parking import Failure
+from dualwrite.sql import compose
+from dualwrite.stages import Store
+from dualwrite.stores import Session
+from dualwrite.stream import Field, Side, Stream
+
+log = logging.getLogger(__name__)
+
+#: Keys named in the log.
+SHOWN = 5
+
+
+class ReadBack:
+    """Of one mirror session; counts what it found in the life of it."""
+
+    def __init__(self, stream: Stream, store: Store, session: Session, staged: sql.Composable) -> None:
+        self._stream, self._session = stream, session
+        self.found = 0
+        side = stream.side(store)
+        self._query = compose(
+            "relay",
+            "kept_otherwise",
+            staged=staged,
+            table=projection.table(side),
+            match=projection.match(stream, store),
+            is_record=projection.is_record(side),
+            differs=sql.SQL(" OR ").join([projection.differs(f, side) for f in stream.fields] or [sql.SQL("false")]),
+            differences=sql.SQL(", ").join([_difference(f, side) for f in stream.fields] or [sql.SQL("NULL")]),
+        )
+
+    def kept_otherwise(self) -> Mapping[str, Failure]:
+        """The staged keys to be parked, with what became of them."""
+        mode = VALIDATION_MODE.value()
+        if mode == "disabled":
+            return {}
+        rows = self._session.execute(self._query, prepare=True).fetchall()
+        found = {str(key): Failure(f"the mirror keeps it otherwise than it was sent: {what}") for key, what in rows}
+        if not found:
+            return {}
+        self.found += len(found)
+        if mode == "strict":
+            return found
+        few = ", ".join(f"{key} ({failure.error})" for key, failure in list(found.items())[:SHOWN])
+        log.warning("stream %s: %s records came back different: %s", self._stream.name, len(found), few)
+        return {}
+
+
+def _difference(field: Field, side: Side) -> sql.Composable:
+    return sql.SQL(
+        "CASE WHEN {} THEN format('%s was %s, is %s', {}, left(coalesce(r.{}::text, 'nothing'), 100),"
+        " left(coalesce({}::text, 'nothing'), 100)) END"
+    ).format(
+        projection.differs(field, side),
+        sql.Literal(field.name),
+        sql.Identifier(field.name),
+        projection.typed(field, side),
+    )
