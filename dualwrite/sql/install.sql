@@ -116,6 +116,13 @@ CREATE OR REPLACE TRIGGER audit_is_append_only BEFORE UPDATE OR DELETE OR TRUNCA
     FOR EACH STATEMENT EXECUTE FUNCTION dualwrite.audit_is_append_only_v1();
 ALTER TABLE dualwrite.audit ENABLE ALWAYS TRIGGER audit_is_append_only;
 
+-- For statements that find out what must not be: they refuse by calling it.
+CREATE OR REPLACE FUNCTION dualwrite.refuse_v1(why text) RETURNS boolean LANGUAGE plpgsql AS $body$
+BEGIN
+    RAISE EXCEPTION '%', why;
+END
+$body$;
+
 -- Before each statement on a streamed table: who may write it now?
 CREATE OR REPLACE FUNCTION dualwrite.guard_v1() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
@@ -451,7 +458,7 @@ DELETE FROM dualwrite.touched;
 UPDATE dualwrite.relay_fence SET epoch = epoch + 1, holder = NULL;
 UPDATE dualwrite.stream_state SET capture = false, backfilled = false, generation = generation + 1, changed_at = now(),
        role = CASE role WHEN 'mirror' THEN 'detached' ELSE role END;
-DROP FUNCTION IF EXISTS dualwrite.guard_v1();
+DROP FUNCTION IF EXISTS dualwrite.guard_v1(), dualwrite.refuse_v1(text);
 
 -- name: distrust
 -- Writes may have gone unnoted: what was backfilled and proven counts no longer, nor does a backfill under way. Once

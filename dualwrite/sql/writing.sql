@@ -8,10 +8,12 @@ SELECT {key} AS key, t.ordinal FROM (SELECT {columns}, r.ordinal FROM ({source})
 
 -- name: put
 -- In one message, so in one transaction: no other call of this service is between seeing that a key has no row and
--- inserting it; make the table have the records, also where it has them already, so that they are noted; tell the keys.
+-- inserting it; refuse records that are one in the table; make the table have the records, also where it has them already, so that they are noted; tell the keys.
 SELECT pg_advisory_xact_lock(25728, locks.number)
   FROM (SELECT DISTINCT hashtext({stream} || (hashtextextended(k.key, 0) & 255)) AS number
           FROM ({keys}) AS k WHERE k.key IS NOT NULL ORDER BY 1) AS locks;
+SELECT dualwrite.refuse_v1(format('records %s and %s have the same key %s', min(k.ordinal), max(k.ordinal), k.key))
+  FROM ({keys}) AS k WHERE k.key IS NOT NULL GROUP BY k.key HAVING count(*) > 1;
 MERGE INTO {table} AS t USING ({source}) AS r ON {match}
  WHEN MATCHED THEN UPDATE SET {assignments}
  WHEN NOT MATCHED THEN INSERT ({written}) VALUES ({values});

@@ -35,6 +35,7 @@ UNUSED_SECONDS = 30.0
 STATEMENT_SHARE = 0.8
 SILENT = "the mirror did not answer within {seconds:g} s"
 NO_MIRROR = "no store follows now"
+UNFORESEEN = "this process could not mirror it; its log says why"
 SWITCHED = "the stream was switched meanwhile"
 
 
@@ -137,6 +138,11 @@ class Lane:
         except (DualWriteError, DatabaseError, psycopg.Error) as exc:
             self._drop()
             return Outcome.PENDING, self._troubled(exc), {}
+        except Exception:
+            # No file left to open, no memory: whatever it is, the next writer must find the lane alive.
+            log.exception("stream %s: what was written is left to the relay", self.stream.name)
+            self._drop()
+            return Outcome.PENDING, UNFORESEEN, {}
         self._recovered()
         return Outcome.MIRRORED, "", parked
 
@@ -197,6 +203,16 @@ def lane_of(stream: Stream) -> Lane:
         if stream.name not in _lanes:
             _lanes[stream.name] = Lane(stream)
         return _lanes[stream.name]
+
+
+def begin(stream: Stream, job: Job) -> Lane | str:
+    """Have the job mirrored; returns the lane that does it, or why the relay has to. Raises nothing: it is written."""
+    try:
+        used = lane_of(stream)
+    except RuntimeError as exc:
+        log.warning("stream %s: what is written is left to the relay: %s", stream.name, exc)
+        return UNFORESEEN
+    return used if used.submit(job) else used.trouble
 
 
 def close() -> None:

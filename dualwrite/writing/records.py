@@ -12,6 +12,8 @@ from dualwrite.stream import Stream
 
 #: More records in one call would hold the authority's locks for too long.
 MOST_RECORDS = 10_000
+#: Of a whole number; Python writes no longer one out.
+MOST_BITS = 14_000
 
 
 def as_json(stream: Stream, records: Sequence[Mapping[str, object]]) -> str:
@@ -20,7 +22,7 @@ def as_json(stream: Stream, records: Sequence[Mapping[str, object]]) -> str:
     A record maps every field of the stream, those of the key included, to its value: text, a number, a date, a time, a
     truth value, or None where the field may lack one.
     """
-    if isinstance(records, (str, bytes, Mapping)):
+    if not _is_list(records):
         raise RecordInvalid("records: a list of mappings is needed")
     if len(records) > MOST_RECORDS:
         raise RecordInvalid(f"{len(records)} records in one call; {MOST_RECORDS} are the most")
@@ -32,6 +34,10 @@ def as_json(stream: Stream, records: Sequence[Mapping[str, object]]) -> str:
         if seen.setdefault(key, number) != number:
             raise RecordInvalid(f"records {seen[key]} and {number} have the same key {key}")
     return json.dumps([{name: _value(record[name]) for name in fields} for record in records], default=_text)
+
+
+def _is_list(records: object) -> bool:
+    return isinstance(records, Sequence) and not isinstance(records, (str, bytes))
 
 
 def _check(stream: Stream, number: int, record: object, fields: Sequence[str]) -> None:
@@ -46,10 +52,21 @@ def _check(stream: Stream, number: int, record: object, fields: Sequence[str]) -
     empty = [part.name for part in stream.key if record[part.name] is None]
     if empty:
         raise RecordInvalid(f"record {number}: {', '.join(empty)} is part of the key and has no value")
+    for name in fields:
+        _check_value(number, name, record[name])
     nul = [name for name in fields if "\0" in str(record[name])]
     if nul:
         raise RecordInvalid(
             f"record {number}: {', '.join(nul)} has a character with the code 0, which no text may have"
+        )
+
+
+def _check_value(number: int, name: str, value: object) -> None:
+    if isinstance(value, int) and value.bit_length() > MOST_BITS:
+        raise RecordInvalid(f"record {number}: {name} is a number of more digits than can be written")
+    if isinstance(value, (list, tuple, set, Mapping)):
+        raise RecordInvalid(
+            f"record {number}: {name} has a value of the type {type(value).__name__}; that is not one value"
         )
 
 

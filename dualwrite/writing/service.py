@@ -23,6 +23,7 @@ STAGE_MAX_AGE_SECONDS = 1.0
 #: The same where the registry could not be asked.
 STAGE_ASKED_AGAIN_SECONDS = 30.0
 AT_COMMIT = "mirrored when the caller's transaction commits"
+UNTOLD = "left to the relay, as nobody is told when a connection without autocommit commits"
 TOO_MANY = f"more than {lane.MOST_KEYS} keys at once are left to the relay"
 NOT_ASKED = "INLINE_RELAY_SECONDS is 0"
 
@@ -42,12 +43,14 @@ def write(stream: Stream, given: Sequence[Mapping[str, object]]) -> list[Written
     text = records.as_json(stream, given)
     if not given:
         return []
+    # Before anything is written: what is found wrong later could only be told by failing a write that was made.
+    seconds = INLINE_RELAY_SECONDS.value()
     began = time.monotonic()
     store, keys = _to_authority(stream, text)
     job = lane.Job(store, keys)
     written = InStore(Outcome.WRITTEN, round((job.since - began) * 1000, 3))
     reach("write committed")
-    mirrored = _to_mirror(stream, job)
+    mirrored = _to_mirror(stream, job, seconds)
     return [
         Written(key, {store: written, **({store.peer: mirrored[key]} if mirrored is not None else {})}) for key in keys
     ]
@@ -64,9 +67,14 @@ def _to_authority(stream: Stream, text: str) -> tuple[Store, list[str]]:
             raise NotAuthority(
                 f"{exc.detail}; a transaction is open there, so it is for its owner to begin anew"
             ) from exc
-    store = _read_authority(stream)
+        now = _read_authority(stream)
+    except StoreUnreachable:
+        _authorities.pop(stream.name, None)
+        # It may be the mirror by now, which fails no write. Where it still takes the writes, or nobody knows, it fails.
+        if table.in_callers_transaction(store) or (now := _read_authority(stream)) is store:
+            raise
     reach("write may begin again")
-    return store, _put(stream, store, text)
+    return now, _put(stream, now, text)
 
 
 def _read_authority(stream: Stream) -> Store:
@@ -87,31 +95,33 @@ def _put(stream: Stream, store: Store, text: str) -> list[str]:
     raise AssertionError("there is at least one attempt")
 
 
-def _to_mirror(stream: Stream, job: lane.Job) -> Mapping[str, InStore] | None:
+def _to_mirror(stream: Stream, job: lane.Job, seconds: float) -> Mapping[str, InStore] | None:
     """What the mirror has of the keys; None where there is none."""
     if not _is_mirrored(stream):
         return None
-    seconds = INLINE_RELAY_SECONDS.value()
     if not seconds:
         return lane.outcomes(job, Outcome.PENDING, NOT_ASKED)
     if len(job.keys) > lane.MOST_KEYS:
         return lane.outcomes(job, Outcome.PENDING, TOO_MANY)
     if table.in_callers_transaction(job.authority):
-        _when_committed(job.authority, partial(_begin, stream, job))
-        return lane.outcomes(job, Outcome.PENDING, AT_COMMIT)
-    used = lane.lane_of(stream)
-    if not used.submit(job):
-        return lane.outcomes(job, Outcome.PENDING, used.trouble)
+        told = _when_committed(job.authority, partial(lane.begin, stream, job))
+        return lane.outcomes(job, Outcome.PENDING, AT_COMMIT if told else UNTOLD)
+    used = lane.begin(stream, job)
+    if isinstance(used, str):
+        return lane.outcomes(job, Outcome.PENDING, used)
     return used.wait(job, seconds)
 
 
-def _begin(stream: Stream, job: lane.Job) -> None:
-    lane.lane_of(stream).submit(job)
+def _when_committed(store: Store, action: Callable[[], object]) -> bool:
+    """Do it after the caller's commit; false where nobody is told of that."""
+    if not transaction.get_connection(using=store.alias).in_atomic_block:
+        return False
+    transaction.on_commit(lambda: _ignore(action()), using=store.alias)
+    return True
 
 
-def _when_committed(store: Store, action: Callable[[], None]) -> None:
-    if transaction.get_connection(using=store.alias).in_atomic_block:
-        transaction.on_commit(action, using=store.alias)
+def _ignore(_: object) -> None:
+    """What becomes of it is told to nobody: the relay has the keys, too."""
 
 
 def _is_mirrored(stream: Stream) -> bool:

@@ -1,11 +1,13 @@
 """The authority's table: all records of a call by one statement, and what the driver's refusals mean."""
 
+import select
 from contextlib import nullcontext
 from enum import Enum
 
 import psycopg
 from django.db import Error as DatabaseError
 from django.db import connections, transaction
+from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from dualwrite import projection
@@ -54,20 +56,36 @@ def in_callers_transaction(store: Store) -> bool:
 def put(stream: Stream, store: Store, records: str) -> list[str]:
     """Write the records (JSON of `records.as_json`); returns their keys in order.
 
-    In a transaction of the caller's it is part of it, and a refusal leaves that as it was. Raises NotAuthority,
+    In an atomic block of the caller's it is part of it, and a refusal leaves that as it was. Raises NotAuthority,
     RecordRefused, InTheWay, NotInstalled, StoreUnreachable, StoreFailed; nothing is written then.
     """
     require_present(store)
     connection = connections[store.alias]
+    statement = _statement(stream, store)
+    if not in_callers_transaction(store):
+        _close_if_ended(connection)
+        # A database may be set otherwise, and a snapshot from before the lock of a key does not show who just had it.
+        statement = f"SET TRANSACTION ISOLATION LEVEL READ COMMITTED;{statement}"
     inner = transaction.atomic(using=store.alias) if connection.in_atomic_block else nullcontext()
     try:
         with reaching(store), inner, connection.cursor() as cursor:
-            cursor.execute(_statement(stream, store), {"records": records})
+            cursor.execute(statement, {"records": records})
             while cursor.nextset():
                 pass
             return [str(row[0]) for row in cursor.fetchall()]
     except DatabaseError as exc:
         raise _refused(stream, store, exc) from exc
+
+
+def _close_if_ended(connection: BaseDatabaseWrapper) -> None:
+    """Close a connection whose server has ended it meanwhile, so that a new one is opened. Costs no message."""
+    if connection.connection is None or connection.connection.closed:
+        return
+    waiting = select.poll()
+    # Nothing was asked, so what can be read is the server's last word.
+    waiting.register(connection.connection.pgconn.socket, select.POLLIN | select.POLLHUP)
+    if waiting.poll(0):
+        connection.close()
 
 
 def _refused(stream: Stream, store: Store, exc: DatabaseError) -> DualWriteError:
