@@ -17,6 +17,10 @@ LINE_WIDTH = 90
 GATES = "admin/dualwrite/gates.html"
 
 
+#: The permission to steer streams.
+OPERATE = "dualwrite.operate_stream"
+
+
 class ReadOnly:
     """Shows rows and offers no way to change them."""
 

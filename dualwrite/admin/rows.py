@@ -1,12 +1,18 @@
-"""Transitions, parked keys and the audit: lists and rows to be read."""
+"""Transitions, parked keys and the audit: lists and rows to be read, and a way to send parked keys again."""
 
-from django.contrib import admin
+from django.contrib import admin, messages
+from django.db.models import QuerySet
+from django.http import HttpRequest
 from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from dualwrite.admin.reading import OfStream, ReadOnly, gates_table, readable
+from dualwrite.admin.reading import OPERATE, OfStream, ReadOnly, gates_table, readable
+from dualwrite.control.parked import redrive
+from dualwrite.exceptions import DualWriteError
 from dualwrite.models import Audit, ParkedKey, StageTransition
+from dualwrite.stream import stream_named
+from dualwrite.switch import Actor
 
 # ModelAdmin takes its type argument in the stubs only, hence the ignored type-arg below.
 
@@ -67,13 +73,43 @@ class StageTransitionAdmin(OfStream, ReadOnly, admin.ModelAdmin):  # type: ignor
 
 @admin.register(ParkedKey)
 class ParkedKeyAdmin(OfStream, ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    """Keys set aside, with their error; `dualwrite redrive` sends them again."""
+    """Keys set aside, with their error; those that are selected can be sent again."""
 
-    list_display = ("key", "stream_page", "error", "attempts", "first_parked_at", "last_parked_at")
+    actions = ("redrive_keys",)
+
+    list_display = ("key", "stream_page", "error", "attempts", "next_attempt_at", "first_parked_at", "last_parked_at")
     list_filter = ("stream", "last_parked_at")
     search_fields = ("stream", "key", "error")
     readonly_fields = ("stream_page", "record_shown")
-    fields = ("stream_page", "key", "error", "attempts", "first_parked_at", "last_parked_at", "record_shown")
+    fields = (
+        "stream_page",
+        "key",
+        "error",
+        "attempts",
+        "next_attempt_at",
+        "first_parked_at",
+        "last_parked_at",
+        "record_shown",
+    )
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may send keys again."""
+        return request.user.has_perm(OPERATE)
+
+    @admin.action(description="Send the selected keys again", permissions=["operate"])
+    def redrive_keys(self, request: HttpRequest, chosen: QuerySet[ParkedKey]) -> None:
+        """Note them again, as `dualwrite redrive --key` does."""
+        who = Actor(request.user.get_username(), "sent again in the admin")
+        keys: dict[str, list[str]] = {}
+        for stream, key in chosen.values_list("stream", "key"):
+            keys.setdefault(stream, []).append(key)
+        for name, of_stream in keys.items():
+            try:
+                count = redrive(stream_named(name), who, of_stream)
+            except DualWriteError as exc:
+                messages.error(request, str(exc))
+            else:
+                messages.success(request, f"Stream {name}: {count} keys noted again; the relay tries them now.")
 
     @admin.display(description="the authority's rows when it was parked")
     def record_shown(self, row: ParkedKey) -> SafeString | str:

@@ -14,15 +14,15 @@ from django.urls import URLPattern, path, reverse
 from dualwrite.admin import show
 from dualwrite.admin.carry_out import Order, carry_out
 from dualwrite.admin.forms import ConfirmForm
-from dualwrite.admin.reading import ReadOnly, stream_address
+from dualwrite.admin.reading import OPERATE, ReadOnly, stream_address
 from dualwrite.admin.verbs import Verb
 from dualwrite.exceptions import DualWriteError, UnknownName
 from dualwrite.models import StreamControl
 from dualwrite.stream import Stream, stream_named
 from dualwrite.switch import Actor
 
-#: Permissions of StreamControl: to use the verbs, and to override closed gates.
-OPERATE, FORCE = "dualwrite.operate_stream", "dualwrite.force_stream"
+#: The permission to override closed gates.
+FORCE = "dualwrite.force_stream"
 TEMPLATES = "admin/dualwrite/streamcontrol"
 
 

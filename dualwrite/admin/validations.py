@@ -7,14 +7,13 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
-from dualwrite.admin.reading import OfStream, ReadOnly, readable
+from dualwrite.admin.reading import OPERATE, OfStream, ReadOnly, readable
 from dualwrite.exceptions import DualWriteError
 from dualwrite.models import ValidationRun, ValidationStatus
 from dualwrite.runs import is_dead
 from dualwrite.switch import Actor
 from dualwrite.validation.run import cancel
 
-OPERATE = "dualwrite.operate_stream"
 #: Seconds after which a page that shows a run under way is asked for again.
 RENEWED_SECONDS = "2"
 

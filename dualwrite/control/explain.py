@@ -36,11 +36,12 @@ class InStore:
 
 @dataclass(frozen=True)
 class Parked:
-    """Since when the key is set aside, and why."""
+    """Since when the key is set aside, and why; when it is tried again by itself, None when it is not."""
 
     since: datetime
     attempts: int
     error: str
+    again: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -143,7 +144,7 @@ def _waits(stream: Stream, authority: Store | None, key: str) -> float | None:
 def _parked(stream: Stream, key: str) -> Parked | None:
     with reaching(Store.REGISTRY):
         row = ParkedKey.objects.filter(stream=stream.name, key=key).first()
-    return Parked(row.first_parked_at, row.attempts, row.error) if row else None
+    return Parked(row.first_parked_at, row.attempts, row.error, row.next_attempt_at) if row else None
 
 
 def _relayed(stream: Stream, authority: Store | None, key: str) -> datetime | None:

@@ -44,7 +44,10 @@ def _differing(names: list[str] | None) -> str:
 
 
 def _parked(parked: Parked | None) -> str:
-    return f"since {_time(parked.since)}, tried {parked.attempts} times: {parked.error}" if parked else "no"
+    if parked is None:
+        return "no"
+    again = f"again at {_time(parked.again)}" if parked.again else "again when written or redriven"
+    return f"since {_time(parked.since)}, tried {parked.attempts} times, {again}: {parked.error}"
 
 
 def _relayed(at: datetime | None) -> str:

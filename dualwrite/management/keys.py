@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import asdict
+from datetime import datetime
 from typing import Any
 
 from dualwrite.control.explain import explain
@@ -23,18 +24,26 @@ def do_parked(options: Options) -> Answer:
             "key": row.key,
             "error": row.error,
             "attempts": row.attempts,
+            "next_attempt_at": row.next_attempt_at,
             "parked_at": row.first_parked_at,
             "record": row.record,
         }
         for row in rows
     ]
-    text = table(["stream", "key", "error"], [[r["stream"], r["key"], r["error"]] for r in found])
+    text = table(
+        ["stream", "key", "error", "tried", "again"],
+        [[row.stream, row.key, row.error, row.attempts, _again(row.next_attempt_at)] for row in rows],
+    )
     return Answer({"parked": found}, text if found else "no key is parked", 1 if found else 0)
 
 
+def _again(at: datetime | None) -> str:
+    return f"{at:%H:%M:%S} UTC" if at else "when written or redriven"
+
+
 def do_redrive(options: Options) -> Answer:
-    """Send parked keys again."""
-    keys = [options["key"]] if options["key"] is not None else None
+    """Send parked keys again: all, or those of --stream that are given with --key, once for each."""
+    keys = options["key"]
     if keys and not options["stream"]:
         raise UsageError("--key needs --stream")
     return each(options, lambda stream: f"{redrive(stream, actor(options), keys)} keys noted again")
@@ -43,9 +52,10 @@ def do_redrive(options: Options) -> Answer:
 def do_skip(options: Options) -> Answer:
     """Give a parked key up: it is listed no more, the mirror keeps what it has; needs --stream, --key and --reason."""
     stream = one_stream(options)
-    if options["key"] is None:
-        raise UsageError("name the key with --key, as `dualwrite parked` shows it")
-    given_up = skip(stream, actor(options), options["key"])
+    keys: list[str] = options["key"] or []
+    if len(keys) != 1:
+        raise UsageError("name the key with --key, one at a time, as `dualwrite parked` shows it")
+    given_up = skip(stream, actor(options), keys[0])
     data = {"stream": stream.name, "key": given_up.key, "error": given_up.error, "record": given_up.record}
     text = (
         f"{stream.name}: {given_up.key} is parked no more; the mirror keeps what it has of it until it is written again"
@@ -64,7 +74,9 @@ def do_explain(options: Options) -> Answer:
 
 def _key(options: Options) -> str:
     """The key as the engine writes it."""
-    words = [options["key"]] if options["key"] is not None else options["words"]
+    words = options["key"] or options["words"]
+    if options["key"] and len(words) != 1:
+        raise UsageError("name one key with --key; `dualwrite explain` tells the life of one record")
     if not words:
         raise UsageError("name the key: explain KEY, as a JSON array or its parts as words")
     parts = _parts(words[0]) if len(words) == 1 else words

@@ -14,6 +14,11 @@ How it can fail, and the answer:
 * a relay sleeps and wakes after another took over → its fence epoch is old, step 3 refuses (`Superseded`);
 * the mirror has become the authority → the role is checked on the locked row in step 3;
 * one record cannot be applied → the batch is halved down to that key, which is parked with its error; the rest flows;
+* it could be a moment later → it is tried again by itself, RETRY_ATTEMPTS times in all (`parking`);
+* two keys block each other → they are applied together, making room for each other (`knot`, `room`);
+* the mirror makes something else of a record → it is read back where it was applied, and parked (`readback`);
+* a key is parked, or unparked, by one that has an old record → only what was seen parked before is unparked, and what
+  is parked without the fences is noted again (`parking.settle`);
 * a writer mirrors a key itself meanwhile (`inline`) → the fence refuses what was read before, and it is read again;
 * many records of one stream cannot be applied → each stream is relayed in a thread of its own (`worker.run`);
 * a key with a NULL part, or with several rows → parked, since no row can be meant by it;

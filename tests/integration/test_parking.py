@@ -3,20 +3,25 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from io import StringIO
 from typing import LiteralString
 
 import pytest
+from django.core.management import call_command
 
 from dualwrite.control.parked import redrive
-from dualwrite.models import ParkedKey
+from dualwrite.models import Audit, ParkedKey
 from dualwrite.relay import parking, worker
 from dualwrite.relay.pipe import Moved
 from dualwrite.stores import Session
 from dualwrite.stream import Stream
 from dualwrite.validation.run import validate
 from tests.conftest import TESTER
+from tests.integration.admin_site import LOOK, OPERATE, Operator
 from tests.integration.relays import relay, unattended
 from tests.support import add, column, enabled, mirrored, noted, one, opened
+
+PARKED_PAGE = "/admin/dualwrite/parkedkey/"
 
 
 @contextmanager
@@ -227,3 +232,32 @@ def test_rows_are_not_taken_out_where_a_foreign_key_would_take_others_along(
         assert worker.drain(instruments).parked
         assert one(registry, "SELECT count(*) FROM of_instrument") == 1
         assert ParkedKey.objects.count() == 2
+
+
+def test_some_parked_keys_are_sent_again_by_name(screener: Session, registry: Session, memberships: Stream) -> None:
+    enabled(memberships)
+    with refusing(registry):
+        for symbol in "ABC":
+            add(screener, symbol, sector="bad")
+        assert worker.drain(memberships).parked == 3
+    keys = [f'["NSE:{symbol}","NIFTY 50"]' for symbol in "AB"]
+    given = [word for key in keys for word in ("--key", key)]
+    call_command("dualwrite", "redrive", "--stream", memberships.name, *given, stdout=StringIO())
+    worker.drain(memberships)
+    assert set(mirrored(registry)) == {"NSE:A", "NSE:B"}
+
+
+def test_the_admin_sends_selected_keys_again_for_those_who_may(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
+    enabled(memberships)
+    with refusing(registry):
+        add(screener, "A", sector="bad")
+        worker.drain(memberships)
+    chosen = {"action": "redrive_keys", "_selected_action": [ParkedKey.objects.get().pk]}
+    Operator("view_parkedkey", LOOK).client.post(PARKED_PAGE, chosen)
+    assert noted(screener) == []
+    page = Operator("view_parkedkey", LOOK, OPERATE, name="bert").client.post(PARKED_PAGE, chosen, follow=True)
+    assert "1 keys noted again" in page.content.decode()
+    assert worker.drain(memberships) == Moved(keys=1, parked=0)
+    assert Audit.objects.filter(verb="redrive", actor="bert").exists()

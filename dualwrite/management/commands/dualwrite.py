@@ -33,7 +33,7 @@ class Command(OperatorCommand):
         parser.add_argument("--role", help="the engine's database role, for install and sql")
         parser.add_argument("--to", metavar="STAGE", help="the stage to go to, for advance and rollback")
         parser.add_argument("--from", metavar="STAGE", help="refuse it unless it is this stage; advance and rollback")
-        parser.add_argument("--key", help="one key, as a JSON array")
+        parser.add_argument("--key", action="append", help="one key, as a JSON array; for redrive also several times")
         parser.add_argument("--reason", default="", help="why; kept in the audit")
         parser.add_argument("--seconds", type=float, help="how long to rehearse, 20 unless said")
         parser.add_argument("--rate", type=float, help="writes a second of a rehearsal, 200 unless said")
