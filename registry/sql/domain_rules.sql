@@ -8,8 +8,21 @@ HAVING count(m.weight) = count(*) AND abs(sum(m.weight) - 100) > %(tolerance)s
 
 -- name: spells_do_not_overlap
 -- Current spells of one instrument in one index that share a day, e.g. after their exclusion constraint was dropped.
+-- First, in one pass, which memberships have such: joining all spells with all others takes half a minute for 20,000
+-- on a table without statistics.
+WITH sharing AS MATERIALIZED (
+    SELECT DISTINCT f.instrument_key, f.index_id
+      FROM (SELECT h.instrument_key, h.index_id, coalesce(lower(h.spell), '-infinity') AS begins,
+                   max(coalesce(upper(h.spell), 'infinity')) OVER before AS taken_until
+              FROM instrument_registry.index_membership_history AS h
+             WHERE h.superseded_at IS NULL AND NOT isempty(h.spell)
+            WINDOW before AS (PARTITION BY h.instrument_key, h.index_id
+                              ORDER BY coalesce(lower(h.spell), '-infinity'), h.id
+                              ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING)) AS f
+     WHERE f.begins < f.taken_until)
 SELECT h.instrument_key || ' in ' || h.index_id, format('%%s overlaps %%s', h.spell, o.spell)
-  FROM instrument_registry.index_membership_history AS h
+  FROM sharing
+  JOIN instrument_registry.index_membership_history AS h USING (instrument_key, index_id)
   JOIN instrument_registry.index_membership_history AS o USING (instrument_key, index_id)
  WHERE h.superseded_at IS NULL AND o.superseded_at IS NULL AND h.id < o.id AND h.spell && o.spell
 

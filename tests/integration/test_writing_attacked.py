@@ -20,7 +20,7 @@ from dualwrite.writing import Outcome, lane
 from tests.conftest import TESTER
 from tests.integration.away import CLOSED_PORT, move
 from tests.integration.test_writing import put, record, weights
-from tests.support import column, database_setting, enabled, mirrored, noted, one
+from tests.support import add, column, database_setting, enabled, mirrored, noted, one
 
 DONE = (Outcome.WRITTEN, Outcome.MIRRORED)
 
@@ -49,9 +49,14 @@ def before_the_writer_settles(
     monkeypatch.setattr(parking, "settle", late)
 
 
+@pytest.mark.parametrize("before", [0, 1], ids=["not parked before", "parked before"])
 def test_a_writer_does_not_unpark_what_a_relay_parked_for_a_newer_record(
-    screener: Session, registry: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
+    screener: Session, registry: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch, before: int
 ) -> None:
+    if before:
+        add(screener, "A", weight=102)
+        assert worker.drain(memberships).parked == 1
+
     def refused_meanwhile() -> None:
         screener.execute("UPDATE index_memberships SET weight = 101 WHERE symbol = 'A'")
         assert worker.drain(memberships).parked == 1
@@ -59,7 +64,8 @@ def test_a_writer_does_not_unpark_what_a_relay_parked_for_a_newer_record(
     before_the_writer_settles(monkeypatch, refused_meanwhile, when=lambda failed: not failed)
     put(memberships, "A", 1)
     assert mirrored(registry)["NSE:A"] == 1
-    assert [row.key for row in ParkedKey.objects.all()] == ['["NSE:A","NIFTY 50"]']
+    parked = ParkedKey.objects.get()
+    assert (parked.key, parked.attempts) == ('["NSE:A","NIFTY 50"]', before + 1)
 
 
 def test_a_writer_does_not_leave_parked_what_a_relay_has_applied_since(
