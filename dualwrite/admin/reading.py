@@ -37,6 +37,14 @@ class ReadOnly:
         return False
 
 
+class Operated:
+    """Has actions for those who may steer streams."""
+
+    def has_operate_permission(self, request: HttpRequest) -> bool:
+        """Whether the user may use them."""
+        return request.user.has_perm(OPERATE)
+
+
 class OfStream:
     """Rows about a stream, which they lead to."""
 

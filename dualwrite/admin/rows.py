@@ -7,7 +7,7 @@ from django.urls import reverse
 from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
-from dualwrite.admin.reading import OPERATE, OfStream, ReadOnly, gates_table, readable
+from dualwrite.admin.reading import OfStream, Operated, ReadOnly, gates_table, readable
 from dualwrite.control.parked import redrive
 from dualwrite.exceptions import DualWriteError
 from dualwrite.models import Audit, ParkedKey, StageTransition
@@ -72,7 +72,7 @@ class StageTransitionAdmin(OfStream, ReadOnly, admin.ModelAdmin):  # type: ignor
 
 
 @admin.register(ParkedKey)
-class ParkedKeyAdmin(OfStream, ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class ParkedKeyAdmin(OfStream, Operated, ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Keys set aside, with their error; those that are selected can be sent again."""
 
     actions = ("redrive_keys",)
@@ -91,10 +91,6 @@ class ParkedKeyAdmin(OfStream, ReadOnly, admin.ModelAdmin):  # type: ignore[type
         "last_parked_at",
         "record_shown",
     )
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Whether the user may send keys again."""
-        return request.user.has_perm(OPERATE)
 
     @admin.action(description="Send the selected keys again", permissions=["operate"])
     def redrive_keys(self, request: HttpRequest, chosen: QuerySet[ParkedKey]) -> None:

@@ -7,7 +7,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.utils.safestring import SafeString
 
-from dualwrite.admin.reading import OPERATE, OfStream, ReadOnly, readable
+from dualwrite.admin.reading import OfStream, Operated, ReadOnly, readable
 from dualwrite.exceptions import DualWriteError
 from dualwrite.models import ValidationRun, ValidationStatus
 from dualwrite.runs import is_dead
@@ -19,7 +19,7 @@ RENEWED_SECONDS = "2"
 
 
 @admin.register(ValidationRun)
-class ValidationRunAdmin(OfStream, ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class ValidationRunAdmin(OfStream, Operated, ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
     """Every validation."""
 
     list_display = (
@@ -64,10 +64,6 @@ class ValidationRunAdmin(OfStream, ReadOnly, admin.ModelAdmin):  # type: ignore[
         "differences_shown",
         "configuration_shown",
     )
-
-    def has_operate_permission(self, request: HttpRequest) -> bool:
-        """Whether the user may stop a run."""
-        return request.user.has_perm(OPERATE)
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
         """Every run; while one is under way the page renews itself."""

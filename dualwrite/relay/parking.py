@@ -57,8 +57,7 @@ class Seen:
 
 def seen(stream: Stream, registry: Session) -> dict[str, Seen]:
     """Every parked key of the stream. To be read before the records are: see `settle`."""
-    rows = registry.execute(statement("relay", "parked"), {"stream": stream.name})
-    return {str(key): Seen(int(number), int(attempts)) for key, number, attempts in rows}
+    return _found(registry, "parked", {"stream": stream.name})
 
 
 def settle(
@@ -104,5 +103,9 @@ def due(stream: Stream, registry: Session) -> list[str]:
 def blocked(stream: Stream, registry: Session, sqlstates: Collection[str], most: int) -> dict[str, Seen]:
     """Parked keys that failed for one of these reasons, the latest first."""
     values = {"stream": stream.name, "sqlstates": list(sqlstates), "most": most}
-    rows = registry.execute(statement("relay", "blocked"), values)
+    return _found(registry, "blocked", values)
+
+
+def _found(registry: Session, name: str, values: Mapping[str, object]) -> dict[str, Seen]:
+    rows = registry.execute(statement("relay", name), values)
     return {str(key): Seen(int(number), int(attempts)) for key, number, attempts in rows}

@@ -25,11 +25,10 @@ SHOWN = 5
 
 
 class ReadBack:
-    """Of one mirror session; counts what it found in the life of it."""
+    """Of one mirror session."""
 
     def __init__(self, stream: Stream, store: Store, session: Session, staged: sql.Composable) -> None:
         self._stream, self._session = stream, session
-        self.found = 0
         side = stream.side(store)
         self._query = compose(
             "relay",
@@ -51,7 +50,6 @@ class ReadBack:
         found = {str(key): Failure(f"the mirror keeps it otherwise than it was sent: {what}") for key, what in rows}
         if not found:
             return {}
-        self.found += len(found)
         if mode == "strict":
             return found
         few = ", ".join(f"{key} ({failure.error})" for key, failure in list(found.items())[:SHOWN])

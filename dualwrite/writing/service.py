@@ -116,12 +116,8 @@ def _when_committed(store: Store, action: Callable[[], object]) -> bool:
     """Do it after the caller's commit; false where nobody is told of that."""
     if not transaction.get_connection(using=store.alias).in_atomic_block:
         return False
-    transaction.on_commit(lambda: _ignore(action()), using=store.alias)
+    transaction.on_commit(action, using=store.alias)
     return True
-
-
-def _ignore(_: object) -> None:
-    """What becomes of it is told to nobody: the relay has the keys, too."""
 
 
 def _is_mirrored(stream: Stream) -> bool:

@@ -1,7 +1,6 @@
 """The mirror's database is away for a while under load: no write fails, and all of it arrives when it is back."""
 
 import threading
-import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from dualwrite.validation.run import validate
 from dualwrite.writing import Outcome
 from tests.acceptance.test_kills import killed_at_the_end
 from tests.conftest import TESTER, url_of
+from tests.integration.moving import eventually
 
 
 @dataclass
@@ -108,14 +108,6 @@ def away(store: Store) -> Iterator[None]:
             server.execute(accept.format(sql.Identifier(name), sql.SQL("true")))
 
 
-def wait_until(condition: Callable[[], bool], seconds: float) -> None:
-    """Return when the condition holds; fail when it does not in that time."""
-    deadline, pause = time.monotonic() + seconds, threading.Event()
-    while not condition():
-        assert time.monotonic() < deadline, f"not so after {seconds:g} s"
-        pause.wait(0.1)
-
-
 @pytest.mark.parametrize(
     ("rate", "seconds"), [(60, 4), pytest.param(300, 60, marks=pytest.mark.deep)], ids=["briefly", "a minute"]
 )
@@ -127,15 +119,15 @@ def test_no_write_fails_while_the_mirror_is_down_and_all_of_it_arrives(
     load = Load(memberships, rate)
     with killed_at_the_end("relay") as relay:
         with load.running():
-            wait_until(lambda: load.written > rate / 2, 30)
+            eventually(lambda: load.written > rate / 2, 30)
             with away(Store.REGISTRY):
                 before = load.written
-                wait_until(lambda: load.written > before + rate * seconds * 0.9, seconds * 10)
+                eventually(lambda: load.written > before + rate * seconds * 0.9, seconds * 10)
                 assert outbox.pending(memberships, Store.SCREENER).count > 100
-            wait_until(lambda: load.outcomes.get(Outcome.PENDING, 0) > 0, 10)
+            eventually(lambda: load.outcomes.get(Outcome.PENDING, 0) > 0, 10)
         connections.close_all()
         assert load.failed == []
-        wait_until(lambda: outbox.pending(memberships, Store.SCREENER).count == 0, 60)
+        eventually(lambda: outbox.pending(memberships, Store.SCREENER).count == 0, 60)
         assert relay.poll() is None, "the relay has gone on by itself"
     assert not ParkedKey.objects.exists()
     run = validate(memberships, level="strict")

@@ -1,7 +1,6 @@
 """A key that the mirror refuses is tried again by itself, then stays parked; keys that block each other go together."""
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from io import StringIO
 from typing import LiteralString
@@ -18,6 +17,7 @@ from dualwrite.stream import Stream
 from dualwrite.validation.run import validate
 from tests.conftest import TESTER
 from tests.integration.admin_site import LOOK, OPERATE, Operator
+from tests.integration.moving import eventually
 from tests.integration.relays import relay, unattended
 from tests.support import add, column, enabled, mirrored, noted, one, opened
 
@@ -40,13 +40,6 @@ def refusing(registry: Session) -> Iterator[None]:
     change: LiteralString = "ALTER TABLE index_memberships ADD CONSTRAINT not_bad CHECK (sector <> 'bad') NOT VALID"
     with mirror_has(registry, change, "ALTER TABLE index_memberships DROP CONSTRAINT IF EXISTS not_bad"):
         yield
-
-
-def eventually(condition: Callable[[], bool]) -> None:
-    """Return when the condition holds; fail when it does not within 20 s."""
-    deadline = time.monotonic() + 20
-    while not condition():
-        assert time.monotonic() < deadline, "not so after 20 s"
 
 
 def two_instruments(screener: Session) -> None:
