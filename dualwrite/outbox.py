@@ -13,7 +13,7 @@ from dualwrite.failpoints import reach
 from dualwrite.sql import compose, statement
 from dualwrite.stages import Store
 from dualwrite.stores import Session, cursor, dedicated, reaching
-from dualwrite.stream import Stream
+from dualwrite.stream import BULK, PARTITIONS, Stream
 
 #: Notes counted exactly up to here; beyond, the server's estimate is given.
 EXACT_UP_TO = 10_000
@@ -38,11 +38,15 @@ class Pending:
     oldest_age_seconds: float
 
 
-def pending(stream: Stream, store: Store, exact_up_to: int | None = None) -> Pending:
-    """What waits in the store's outbox for one stream; of more notes than `exact_up_to` (EXACT_UP_TO), an estimate."""
+def pending(stream: Stream, store: Store, exact_up_to: int | None = None, only: Sequence[int] = ()) -> Pending:
+    """What waits in the store's outbox for one stream; of more notes than `exact_up_to` (EXACT_UP_TO), an estimate.
+
+    `only`: what waits in these partitions.
+    """
     exact_up_to = EXACT_UP_TO if exact_up_to is None else exact_up_to
+    lanes = [stream.lane(p, bit) for p in only or PARTITIONS for bit in (0, BULK)]
     with cursor(store) as found:
-        found.execute(statement("outbox", "pending"), {"lanes": stream.lanes, "limit": exact_up_to + 1})
+        found.execute(statement("outbox", "pending"), {"lanes": lanes, "limit": exact_up_to + 1})
         notes, keys, age = found.fetchone()
         oldest = max(float(age or 0), 0.0)
         if notes <= exact_up_to:
@@ -184,7 +188,8 @@ def _note_foreign(session: Session, stream: Stream, store: Store, generation: in
 
 def _note_packed(session: Session, stream: Stream, keys: sql.Composable) -> int:
     cause = sql.Literal(Cause.BACKFILL.value)
-    pack = compose("outbox", "pack", lanes=sql.Literal(stream.lanes), keys=keys, cause=cause)
+    mask = compose("outbox", "mask", stream=sql.Literal(stream.name))
+    pack = compose("outbox", "pack", lanes=sql.Literal(stream.lane(0, BULK)), mask=mask, keys=keys, cause=cause)
     row = session.execute(compose("outbox", "counted", pack=pack)).fetchone()
     return int(row[0]) if row else 0
 

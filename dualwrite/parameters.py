@@ -151,6 +151,18 @@ OUTBOX_AT_LIMIT = Parameter(
     _one_of("disable", "alarm"),
     "what is done at a ceiling of the outbox: the stream is disabled, or it is only told",
 )
+MIRROR_MAX_SESSIONS = Parameter(
+    "MIRROR_MAX_SESSIONS",
+    0,
+    between(0, 100_000, int),
+    "sessions at work in the mirror's database, besides the engine's, above which it is spared; 0: however many",
+)
+MIRROR_MAX_REPLICA_LAG_SECONDS = Parameter(
+    "MIRROR_MAX_REPLICA_LAG_SECONDS",
+    30.0,
+    between(0, 86_400, float),
+    "how far a replica of the mirror may be behind before the mirror is spared; 0: however far",
+)
 SWITCH_TIMEOUT_SECONDS = Parameter(
     "SWITCH_TIMEOUT_SECONDS",
     5.0,
@@ -268,6 +280,8 @@ ALL: tuple[Parameter[bool] | Parameter[int] | Parameter[float] | Parameter[str] 
     OUTBOX_MAX_DATABASE_BYTES,
     OUTBOX_ALARM_PERCENT,
     OUTBOX_AT_LIMIT,
+    MIRROR_MAX_SESSIONS,
+    MIRROR_MAX_REPLICA_LAG_SECONDS,
     CANARY_TIMEOUT_SECONDS,
     VALIDATION_MAX_AGE_SECONDS,
     MAX_LAG_SECONDS,

@@ -17,6 +17,10 @@ from dualwrite.exceptions import InvalidStream, UnknownName
 from dualwrite.stages import Store
 from dualwrite.written import Written
 
+#: The bit of a lane whose notes yield to the others: a backfill must not keep writes waiting.
+BULK = 64
+#: The partitions that a stream can have; how many it has stands in each store (`switch.State`).
+PARTITIONS = range(64)
 #: Columns that the engine's temporary tables have beside those of a stream (sql/relay.sql, sql/gates.sql).
 RESERVED_FOR_KEYS = ("id", "lane", "key", "ordinal", "present")
 RESERVED = ("key", "ordinal", "present")
@@ -147,15 +151,15 @@ class Stream:
 
     @property
     def lanes(self) -> int:
-        """The number of the stream's first lane in the outbox; the others are this | partition (0 to 15).
+        """The number of the stream's first lane in the outbox; the others are this | partition (0 to 63), and | BULK.
 
         A number made of the name keeps each note and its index entry small: the name would be written with every one.
         """
-        return zlib.crc32(self.name.encode()) & 0x7FFFFFF0
+        return zlib.crc32(self.name.encode()) & 0x7FFFFF80
 
-    def lane(self, partition: int) -> int:
-        """The lane of one partition."""
-        return self.lanes | partition
+    def lane(self, partition: int, urgency: int = 0) -> int:
+        """The lane of one partition; `urgency`: 0, or BULK for what yields to writes."""
+        return self.lanes | partition | urgency
 
     def side(self, store: Store) -> Side:
         """The stream's form in that store."""

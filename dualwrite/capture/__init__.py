@@ -24,6 +24,7 @@ from dualwrite.stages import Store
 from dualwrite.stores import Session, cursor, dedicated, describe, present, reaching
 from dualwrite.stream import Stream, all_streams
 
+MADE_OTHERWISE = "version of the records"
 INSTALL_LOCK = 25721
 LOCK_TIMEOUT = "5s"
 NOT_INSTALLED = "the engine is not installed"
@@ -99,7 +100,10 @@ def _distrust_damaged(session: Session, store: Store, stale: list[Stream]) -> No
         return
     for stream in stale:
         found = session.execute(script.finding_problems(stream, store)).fetchall()
-        if may_have_missed([str(problem[0]) for problem in found]):
+        # With other records than those that were relayed so far, every key is to be relayed again.
+        if may_have_missed([str(row[0]) for row in found]) or any(
+            str(row[0]).startswith(MADE_OTHERWISE) for row in found
+        ):
             session.execute(compose("install", "distrust", stream=sql.Literal(stream.name)))
 
 

@@ -1,5 +1,7 @@
 """What is run in a store to install, check and remove capture: SQL made of a stream's declaration. No I/O."""
 
+import hashlib
+import json
 from collections.abc import Sequence
 from typing import TypeAlias
 
@@ -37,6 +39,7 @@ def installing_stream(stream: Stream, store: Store) -> list[Part]:
         stream=sql.Literal(stream.name),
         version=sql.Literal(VERSION),
         fingerprint=_fingerprint(stream, store),
+        projection=sql.Literal(made_of(stream)),
     )
     return [_stream_sql(stream, store), record]
 
@@ -98,6 +101,7 @@ def _stream_sql(stream: Stream, store: Store) -> Part:
         key_columns=projection.key_columns(side),
         old_key_columns=projection.names(side.match, "OLD"),
         key_columns_differ=_key_columns_differ(side),
+        partition_mask=compose("install", "partition_mask", stream=sql.Literal(stream.name)),
         note_first_written=_note_first(stream, store, written),
         note_first_removed=_note_first(stream, store, removed),
         note_all_written=_note_all(stream, store, written),
@@ -122,7 +126,6 @@ def _note_first(stream: Stream, store: Store, touched: sql.Composable) -> sql.Co
     return compose(
         "install",
         "note_first",
-        stream=sql.Literal(stream.name),
         lanes=sql.Literal(stream.lanes),
         key=projection.key(stream, store),
         key_columns=projection.key_columns(stream.side(store)),
@@ -134,7 +137,18 @@ def _note_all(stream: Stream, store: Store, touched: sql.Composable) -> sql.Comp
     keys = sql.SQL("SELECT {} AS key FROM (SELECT {} FROM {}) AS t").format(
         projection.key(stream, store), projection.key_columns(stream.side(store)), touched
     )
-    return compose("outbox", "pack", lanes=sql.Literal(stream.lanes), keys=keys, cause=sql.Literal("w"))
+    lanes, mask = sql.Literal(stream.lanes), sql.SQL("mask")
+    return compose("outbox", "pack", lanes=lanes, mask=mask, keys=keys, cause=sql.Literal("w"))
+
+
+def made_of(stream: Stream) -> str:
+    """A digest of what the stream's records are made of: its key, its fields, how each store reads and writes them."""
+    sides = {
+        store.value: [dict(side.reads), dict(side.writes), side.match, side.where]
+        for store, side in stream.sides.items()
+    }
+    parts = [[(part.name, part.type) for part in group] for group in (stream.key, stream.fields)]
+    return hashlib.md5(json.dumps([parts, sides], sort_keys=True).encode(), usedforsecurity=False).hexdigest()
 
 
 def _functions(stream: Stream) -> dict[str, sql.Composable]:
@@ -155,6 +169,7 @@ def finding_problems(stream: Stream, store: Store) -> sql.Composed:
         "problems",
         stream=sql.Literal(stream.name),
         version=sql.Literal(VERSION),
+        projection=sql.Literal(made_of(stream)),
         table_name=projection.table_name(stream.side(store)),
         key_column_names=sql.Literal(list(stream.side(store).match)),
         privileges=sql.Literal(list(PRIVILEGES[store])),

@@ -1,8 +1,9 @@
 """Whether keys noted now will be relayed: nobody stopped the stream, and a living relay works on it."""
 
+from dualwrite import switch
 from dualwrite.control.evidence import Evidence, pauses
 from dualwrite.models import StreamControl
-from dualwrite.relay.pipe import PARTITIONS
+from dualwrite.relay.fleet import lock_name
 from dualwrite.sql import statement
 from dualwrite.stages import Store
 from dualwrite.stores import cursor, reaching
@@ -16,18 +17,18 @@ def relaying(stream: Stream, authority: Store, *, patience: float = 0.0) -> Evid
     """
     control = _control(stream)
     why, mend = _stopped(stream, control)
-    held = 0
+    held, number = 0, switch.state(stream, authority).partitions
     for _ in pauses(0.0 if why else patience):
-        held = _held(stream, authority)
-        if held == len(PARTITIONS):
+        held = _held(stream, authority, number)
+        if held == number:
             break
     if not why:
-        why, mend = _unattended(stream, held)
+        why, mend = _unattended(stream, held, number)
     facts = {
         "paused": control.paused,
         "held_because": control.held_because,
         "partitions_held": held,
-        "partitions": len(PARTITIONS),
+        "partitions": number,
     }
     return Evidence(facts, why, mend)
 
@@ -45,17 +46,17 @@ def _stopped(stream: Stream, control: StreamControl) -> tuple[str, str]:
     return ("an operator paused the stream", resume) if control.paused else ("", "")
 
 
-def _unattended(stream: Stream, held: int) -> tuple[str, str]:
-    if held == len(PARTITIONS):
+def _unattended(stream: Stream, held: int, number: int) -> tuple[str, str]:
+    if held == number:
         return "", ""
     if not held:
         return f"no relay works on stream {stream.name}", f"manage.py relay --stream {stream.name}"
-    why = f"relays work on {held} of the {len(PARTITIONS)} partitions of stream {stream.name} only"
+    why = f"relays work on {held} of the {number} partitions of stream {stream.name} only"
     return why, f"manage.py relay --stream {stream.name}"
 
 
-def _held(stream: Stream, store: Store) -> int:
-    names = [f"{stream.name}/{partition}" for partition in PARTITIONS]
+def _held(stream: Stream, store: Store, number: int) -> int:
+    names = [lock_name(stream, partition) for partition in range(number)]
     with cursor(store) as found:
         found.execute(statement("gates", "partitions_held"), {"names": names})
         return int(found.fetchone()[0])

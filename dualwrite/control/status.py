@@ -10,6 +10,7 @@ from dualwrite.control.half_done import unfinished
 from dualwrite.control.proof import deciding_run, found_differences, mend_of, proves
 from dualwrite.exceptions import DualWriteError, NoOldStore, OldStoreMissing, WrongStore
 from dualwrite.models import ParkedKey, StreamControl, ValidationRun
+from dualwrite.relay import sparing
 from dualwrite.sql import statement
 from dualwrite.stages import Role, Stage, Store
 from dualwrite.stores import cursor, first_stage, present, reaching
@@ -187,9 +188,20 @@ def _relay_gates(stream: Stream, control: StreamControl | None, state: State | N
         gates.append(Gate("brake", control.held_because, mend))
     if control and control.paused:
         gates.append(Gate("paused", "an operator paused it", f"manage.py dualwrite resume --stream {name}"))
+    if _mirroring(control, state) == "active" and state:
+        gates += _sparing_gates(stream, state.store.peer)
     if parked:
         gates.append(Gate("parked", f"{parked} keys are parked", f"manage.py dualwrite parked --stream {name}"))
     return gates
+
+
+def _sparing_gates(stream: Stream, mirror: Store) -> list[Gate]:
+    try:
+        why = sparing.reason(stream, mirror)
+    except DualWriteError:
+        return []  # already said by mirror_gates
+    mend = "find out what else that server does; MIRROR_MAX_SESSIONS and MIRROR_MAX_REPLICA_LAG_SECONDS are the limits"
+    return [Gate("load", f"it is relayed slowly, and a backfill waits: {why}", mend)] if why else []
 
 
 def _validation_gates(stream: Stream, state: State | None) -> list[Gate]:

@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
-from dualwrite import capture
+from dualwrite import capture, switch
 from dualwrite.control import status
 from dualwrite.control.advance import advance, rollback
 from dualwrite.control.asked import Asked
@@ -12,6 +12,7 @@ from dualwrite.control.backfill import Backfilled, backfill
 from dualwrite.control.disable import disable
 from dualwrite.control.enable import Enabled, enable
 from dualwrite.control.pair import pair
+from dualwrite.control.partitions import VALID, repartition
 from dualwrite.control.pause import pause, resume
 from dualwrite.control.plan import numbered, pausing, resuming
 from dualwrite.control.rehearsal import as_text, rehearse
@@ -189,6 +190,30 @@ def _relaying(changed: bool, words: tuple[str, str], plan: list[str], *, dry_run
     return words[0] if changed else words[1]
 
 
+def do_partitions(options: Options) -> Answer:
+    """Into how many partitions the keys of a stream fall; --to changes it, relaying what waits first."""
+    stream = one_stream(options)
+    if options["to"] is None:
+        found = switch.authority(stream).partitions
+        return Answer({"stream": stream.name, "partitions": found}, f"{stream.name}: {found} partitions")
+    with Steps() as steps:
+        done = repartition(
+            stream, number(options["to"]), actor(options), dry_run=options["dry_run"], progress=_saying(stream, steps)
+        )
+    would = "would have" if options["dry_run"] else "has"
+    told = f"{stream.name}: {would} {done.partitions} partitions" + (
+        f" instead of {done.before}" if done.changed else ""
+    )
+    return Answer(asdict(done), told)
+
+
+def number(text: str) -> int:
+    """The number in an option; raises UsageError."""
+    if not text.isdigit():
+        raise UsageError(f"--to {text} is no number of partitions; valid: {', '.join(map(str, VALID))}")
+    return int(text)
+
+
 def do_verify(options: Options) -> Answer:
     """Check that capture is as installed, in every store."""
     rows = [
@@ -217,15 +242,16 @@ VERBS: dict[str, Callable[[Options], Answer]] = {
     "redrive": do_redrive,
     "skip": do_skip,
     "explain": do_explain,
+    "partitions": do_partitions,
     "verify": do_verify,
     "rehearse": do_rehearse,
 }
 
 #: An option that would be passed over in silence may have been meant: --dry-run above all.
 TAKEN_BY: dict[str, frozenset[str]] = {
-    "dry_run": frozenset({"enable", "disable", "pause", "resume", "advance", "rollback", "backfill"}),
+    "dry_run": frozenset({"enable", "disable", "pause", "resume", "advance", "rollback", "backfill", "partitions"}),
     "force": frozenset({"enable", "pair", "resume", "advance", "rollback", "uninstall"}),
-    "to": frozenset({"advance", "rollback"}),
+    "to": frozenset({"advance", "rollback", "partitions"}),
     "from": frozenset({"advance", "rollback"}),
     "store": frozenset({"install", "uninstall", "sql", "pair"}),
     "role": frozenset({"install", "sql"}),

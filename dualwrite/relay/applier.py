@@ -46,10 +46,10 @@ class Applied:
 
 
 class Applier:
-    """Applies records under the fences it holds."""
+    """Applies records under the fences it holds, as long as keys fall into that `number` of partitions."""
 
-    def __init__(self, stream: Stream, store: Store, session: Session) -> None:
-        self._stream, self._store, self._session = stream, store, session
+    def __init__(self, stream: Stream, store: Store, session: Session, number: int) -> None:
+        self._stream, self._store, self._session, self._number = stream, store, session, number
         self._epochs: dict[int, int] = {}
         self._holder = ""
         self._batches = 0
@@ -75,6 +75,10 @@ class Applier:
         self._epochs.update(epochs)
         self._holder = holder
 
+    def let_go(self, partitions: Sequence[int]) -> None:
+        """Hold the fences of these no longer: another relay is to have them."""
+        self._epochs = {p: epoch for p, epoch in self._epochs.items() if p not in partitions}
+
     def apply(self, blocks: Blocks, brake: Brake, newest_note: int) -> Applied:
         """Make the mirror equal to the records; all or nothing. `newest_note` of the batch, to be remembered.
 
@@ -83,9 +87,12 @@ class Applier:
         a record cannot be stored.
         """
         with self._session.transaction():
+            # Sent before the fences are locked, so that whoever waits for those waits for the MERGE alone. What was
+            # read under a fence of mine is good as long as nobody has taken it, and that is looked at now.
+            keys = self._stage(blocks)
             self._check_right()
             reach("relay may apply")
-            applied, counted = self._make_equal(blocks, brake, newest_note)
+            applied, counted = self._make_equal(keys, brake, newest_note)
         # Only now: what the authority is to remember must have been committed.
         self.counted = counted
         return applied
@@ -108,7 +115,8 @@ class Applier:
                 self._mark(epoch)
                 with read() as blocks:
                     reach("relay may apply anew")
-                    applied, counted = self._make_equal(blocks, brake, newest_note, together=together)
+                    keys = self._stage(blocks)
+                applied, counted = self._make_equal(keys, brake, newest_note, together=together)
             except BaseException:
                 # They go back to whom they belonged to.
                 self._epochs = before
@@ -121,9 +129,8 @@ class Applier:
         return applied
 
     def _make_equal(
-        self, blocks: Blocks, brake: Brake, newest_note: int, *, together: bool = False
+        self, keys: int, brake: Brake, newest_note: int, *, together: bool = False
     ) -> tuple[Applied, tuple[int, int] | None]:
-        keys = self._stage(blocks)
         duplicates, rows = self._take_out_duplicates(keys)
         keys -= rows
         deletes = self._count("would_delete", match=self._match, is_record=projection.is_record(self._side))
@@ -169,6 +176,9 @@ class Applier:
         row = self._session.execute(statement("relay", "mirror_state"), {"stream": self._stream.name}).fetchone()
         if row is None or row[0] != Role.MIRROR:
             raise Superseded(f"stream {self._stream.name}: the {self._store} store is no mirror")
+        if row[2] != self._number:
+            # By another number a key has another partition, whose fence somebody else may hold.
+            raise Superseded(f"stream {self._stream.name}: the number of its partitions was changed")
         return int(row[1])
 
     def _mark(self, epoch: int) -> None:

@@ -18,8 +18,7 @@ from dualwrite.exceptions import Held
 from dualwrite.failpoints import reach
 from dualwrite.relay import brake, parking
 from dualwrite.relay.applier import Applied
-from dualwrite.relay.pipe import Pipe
-from dualwrite.stages import Role, Store
+from dualwrite.relay.pipe import Pipe, Way, way
 from dualwrite.stream import Stream
 
 #: Of every session: no statement, lock or silence of a writer may keep the mirror's relay waiting for longer.
@@ -37,12 +36,15 @@ UNCONFIRMED = 2**63 - 1
 class Inline(Pipe):
     """A pipe that has no partitions of its own, for batches of given keys."""
 
-    def __init__(self, stream: Stream, authority: Store, stack: ExitStack, *, seconds: float) -> None:
+    def __init__(self, stream: Stream, way: Way, stack: ExitStack, *, seconds: float) -> None:
         ms = max(int(seconds * 1000), 1)
-        super().__init__(stream, authority, stack, limits=LIMITS.format(ms=ms, silence=ms * 4), reader=READER)
+        super().__init__(stream, way, stack, limits=LIMITS.format(ms=ms, silence=ms * 4), reader=READER)
 
-    def _take_over(self) -> None:
+    def _join(self, stack: ExitStack, *, counted: bool) -> None:
         """Nothing: no partition is kept."""
+
+    def _balance(self) -> None:
+        """Nothing either."""
 
     def mirror(self, keys: Sequence[str]) -> dict[str, str]:
         """Make the mirror equal for these keys, now; returns those that are parked, with the error.
@@ -54,7 +56,7 @@ class Inline(Pipe):
         if still:
             raise Held(still)
         before = parking.seen(self.stream, self._registry)
-        taken = self._reader.take_keys(keys)
+        taken = self._reader.take_keys(keys, self.way.partitions)
         if not taken.keys:
             raise Held(NOTHING_NOTED.format(store=self.authority))
         reach("inline taken")
@@ -86,12 +88,12 @@ def open_inline(stream: Stream, *, seconds: float) -> Inline | None:
 
     Raises AuthorityUnknown, StoreUnreachable, NotInstalled, CaptureBroken, WrongStore.
     """
-    authority = switch.authority(stream).store
-    if switch.state(stream, authority.peer).role is not Role.MIRROR:
+    in_force = way(stream)
+    if in_force is None:
         return None
     switch.require_pair()
-    capture.require_trusted(stream, authority)
+    capture.require_trusted(stream, in_force.authority)
     with ExitStack() as stack:
-        pipe = Inline(stream, authority, stack, seconds=seconds)
+        pipe = Inline(stream, in_force, stack, seconds=seconds)
         pipe.keep(stack.pop_all())
     return pipe

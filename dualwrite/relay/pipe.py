@@ -8,61 +8,82 @@ from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
+from threading import RLock
 from types import TracebackType
 
 import psycopg
 from psycopg import errors
 
 from dualwrite import capture, outbox, switch
-from dualwrite.exceptions import Held, Overtaken, Refused, Superseded
+from dualwrite.exceptions import Held, Overtaken, Refused, Superseded, UsageError
 from dualwrite.failpoints import reach
 from dualwrite.parameters import BATCH_SIZE
-from dualwrite.relay import brake, knot, parking
+from dualwrite.relay import brake, knot, parking, sparing
+from dualwrite.relay.ahead import Ahead, Batch, Wanted
 from dualwrite.relay.applier import Applied, Applier, acquired
+from dualwrite.relay.fleet import Presence, share
+from dualwrite.relay.horizon import Horizon
 from dualwrite.relay.parking import POISON, Failure, refused
 from dualwrite.relay.reader import Reader
 from dualwrite.session import RELAY
 from dualwrite.sql import statement
 from dualwrite.stages import Role, Store
 from dualwrite.stores import Session, dedicated, reaching
-from dualwrite.stream import Stream
+from dualwrite.stream import BULK, Stream
 
 log = logging.getLogger(__name__)
 
-PARTITIONS = range(16)
 #: A relay gives its partitions up within a poll; one that does not is frozen, and the fences refuse it.
 GIVE_WAY_SECONDS = 3.0
 #: How often it is looked whether a parked key is due to be tried again.
 AGAIN_SECONDS = 1.0
+#: Of so many batches one takes first what yields to writes, so that a backfill comes to its end under any load.
+YIELDING = 8
+#: Keys of a batch while the mirror is spared.
+SPARING_KEYS = 500
 
 
 @dataclass(frozen=True)
 class Moved:
     """What one batch did: different keys taken, how many of them were parked; or why nothing is relayed now.
 
-    `wanted`: somebody waits for the partitions, so close the pipe.
+    `wanted`: somebody waits for the partitions, so close the pipe. `spared`: why the mirror is to be given a rest.
     """
 
     keys: int = 0
     parked: int = 0
     still: str = ""
     wanted: bool = False
+    spared: str = ""
+
+
+@dataclass(frozen=True)
+class Way:
+    """The direction in force: from this authority to its peer, and into how many partitions the keys fall."""
+
+    authority: Store
+    partitions: int
 
 
 class Pipe:
-    """Opened for the direction in force; a switch makes it stale, and it then raises Superseded."""
+    """Opened for the way in force; a switch makes it stale, and it then raises Superseded.
+
+    With `insist` it has every partition, whoever had it; with `only` it works on those alone; else on its share.
+    """
 
     def __init__(
         self,
         stream: Stream,
-        authority: Store,
+        way: Way,
         stack: ExitStack,
         *,
         insist: bool = False,
+        only: Sequence[int] = (),
         limits: str = RELAY,
         reader: str = "",
     ) -> None:
-        self.stream, self.authority = stream, authority
+        self.stream, self.way, self.authority = stream, way, way.authority
+        authority = way.authority
         of_reader = f"{limits} {reader}"
         self._source = stack.enter_context(dedicated(authority, f"relay {stream.name} reader", limits=of_reader))
         self._mirror = stack.enter_context(dedicated(authority.peer, f"relay {stream.name}", limits=limits))
@@ -72,15 +93,31 @@ class Pipe:
         if authority is Store.REGISTRY:
             # The source is in the middle of a COPY when the brake wants to account.
             self._registry = stack.enter_context(dedicated(authority, f"relay {stream.name} control", limits=limits))
-        self._reader = Reader(stream, authority, self._source)
-        self._applier = Applier(stream, authority.peer, self._mirror)
+        self._using = RLock()
+        self._ahead = Ahead(self._new_reader)
+        self._reader = self._ahead.reader
+        stack.callback(self._ahead.close)
+        self._applier = Applier(stream, authority.peer, self._mirror, way.partitions)
         self._group: Reader | None = None
-        self._again_at = 0.0
+        self._horizon = Horizon()
+        self._again_at, self._batches = 0.0, 0
+        #: Why the mirror is spared; empty when it is not.
+        self.spared = ""
         self.partitions: list[int] = []
-        self._insist = insist
-        if insist:
-            _wait_for_partitions(self._source, stream)
-        self._take_over()
+        self._insist, self._only = insist, list(only) or list(range(way.partitions))
+        self._join(stack, counted=not insist and not only)
+
+    def _new_reader(self, name: str) -> Reader:
+        return Reader(self.stream, self.authority, self._source, name, self._using)
+
+    def _join(self, stack: ExitStack, *, counted: bool) -> None:
+        """Be one of the stream's relays and take what is free."""
+        self._presence = Presence(self.stream, self.authority, stack, counted=counted)
+        self._counted = counted
+        if self._insist and not self._presence.wait_for(self._only, GIVE_WAY_SECONDS):
+            # Safe without the locks: whoever still has one is refused by the fence from here on.
+            log.warning("stream %s: a relay does not give way; it is refused from now on", self.stream.name)
+        self._balance()
 
     def __enter__(self) -> "Pipe":
         return self
@@ -95,29 +132,53 @@ class Pipe:
         self._stack = stack
 
     def close(self) -> None:
-        """Close both sessions; the server releases the partitions."""
+        """Close all sessions; the server releases the partitions."""
         self._stack.close()
 
     def check(self) -> bool:
-        """Whether the direction is still the one in force; raises CaptureBroken when notes cannot be relied on."""
+        """Whether the way is still the one in force; raises CaptureBroken when notes cannot be relied on."""
         switch.require_pair()
         capture.require_trusted(self.stream, self.authority)
         # The relay writes a mirror without its guard all the same; but so may others then.
         capture.distrust_if_damaged(self.stream, self.authority.peer)
         self._reader.ping()
-        # Another relay may have gone since, one that held a part of the partitions.
-        self._take_over()
-        return switch.authority(self.stream).store is self.authority
+        # Other relays may have come, or gone.
+        self._balance()
+        self._look_ahead_of_deleted()
+        self.spared = "" if self._insist else sparing.reason(self.stream, self.authority.peer)
+        return way(self.stream) == self.way
 
-    def _take_over(self) -> None:
-        """Work on every partition that nobody else works on."""
-        missing = [p for p in PARTITIONS if p not in self.partitions]
-        # Safe without the locks: whoever still has one is refused by the fence from here on.
-        free = missing if self._insist else _lock_partitions(self._source, self.stream, missing)
+    def _balance(self) -> None:
+        """Have this relay's share of the partitions: give away what is above it, take what is free below."""
+        most = len(self._only)
+        if self._counted:
+            most = share(self.way.partitions, self._presence.relays())
+        surplus = self.partitions[most:]
+        if surplus:
+            self._give(surplus)
+        missing = [p for p in self._only if p not in self.partitions and p not in surplus]
+        free = missing if self._insist else self._presence.lock(missing, most - len(self.partitions))
         if free:
             self._applier.hold(_acquire(self._mirror, self.stream, free), _holder(self._mirror))
             self.partitions += free
+            # Nobody has looked into these.
+            self._horizon = Horizon()
             reach("relay fences taken")
+
+    def _give(self, partitions: Sequence[int]) -> None:
+        # 1. What was read ahead may be of these; 2. nothing of theirs is applied any more; 3. another may have them.
+        self._ahead.drop()
+        self._applier.let_go(partitions)
+        self.partitions = [p for p in self.partitions if p not in partitions]
+        reach("relay gives partitions away")
+        self._presence.leave(partitions)
+
+    def _look_ahead_of_deleted(self) -> None:
+        # All of them, those too that are not taken from while the mirror is spared.
+        lanes = [self.stream.lane(p, bit) for p in self.partitions for bit in (0, BULK)]
+        if lanes:
+            last = self._reader.last_note()
+            self._horizon.look(last, *self._reader.oldest_note(lanes, self._horizon.above))
 
     def standing_still(self) -> str:
         """Why nothing is to be relayed now; empty when relaying may go on."""
@@ -137,34 +198,54 @@ class Pipe:
                 raise exc from None
 
     def _move(self) -> Moved:
-        if not self._insist and self._wanted():
+        if not self._insist and self._presence.wanted(self.partitions):
             return Moved(wanted=True)
         still = self.standing_still()
         if still:
+            self._ahead.drop()
             return Moved(still=still)
         self._try_again()
-        size = BATCH_SIZE.value()
-        taken = self._reader.take(self.partitions, size)
-        if not taken.notes:
+        if not self.partitions:
             return Moved()
+        batch = self._ahead.take(self._wanted)
+        if not batch.taken.notes:
+            return Moved(spared=self.spared)
         reach("relay taken")
-        batch = brake.Batch(taken.oldest_note, caught_up=taken.notes < size)
-        self._brake = partial(brake.brake, self.stream, self._registry, batch)
-        self._newest = taken.newest_note
+        self._brake = partial(
+            brake.brake,
+            self.stream,
+            self._registry,
+            brake.Batch(batch.taken.oldest_note, caught_up=not batch.full),
+        )
+        self._newest = batch.taken.newest_note
+        if batch.full and not self.spared:
+            self._ahead.begin(batch, self._wanted())
         try:
-            parked = self._move_batch(taken.keys)
+            parked = self._move_batch(batch)
         except Held as exc:
-            self._reader.forget()
+            batch.reader.forget()
+            self._ahead.drop()
             brake.hold(self.stream, self._registry, exc.detail)
             raise
-        # The partition that came first comes last, so that a busy one does not starve the others.
-        self.partitions = [*self.partitions[1:], self.partitions[0]]
-        return Moved(taken.keys, parked)
+        return Moved(batch.taken.keys, parked, spared=self.spared)
 
-    def _wanted(self) -> bool:
-        names = {"names": [_name(self.stream, partition) for partition in self.partitions]}
-        row = self._source.execute(statement("relay", "wanted"), names).fetchone()
-        return bool(row and row[0])
+    def _wanted(self) -> Wanted:
+        """The next batch. What is parked is read now, before its records are (`parking.settle`)."""
+        size = BATCH_SIZE.value()
+        if self.spared:
+            size = min(size, SPARING_KEYS)
+        wanted = Wanted(self._lanes(), size, self._horizon.above, parking.seen(self.stream, self._registry))
+        # The partition that came first comes last, so that a busy one does not starve the others.
+        self.partitions = [*self.partitions[1:], *self.partitions[:1]]
+        self._batches += 1
+        return wanted
+
+    def _lanes(self) -> list[int]:
+        """In the order in which they are to be taken: what yields to writes last, and once in a while first."""
+        urgent, yielding = ([self.stream.lane(p, bit) for p in self.partitions] for bit in (0, BULK))
+        if self.spared:
+            return urgent
+        return yielding + urgent if self._batches % YIELDING == YIELDING - 1 else urgent + yielding
 
     def _try_again(self) -> None:
         """Note the parked keys that are due; not for a switch, which is to end, not to begin anything."""
@@ -175,18 +256,28 @@ class Pipe:
         if keys:
             outbox.note(self.stream, self.authority, keys, outbox.Cause.REDRIVE)
 
-    def _move_batch(self, keys: int) -> int:
+    def _move_batch(self, batch: Batch) -> int:
+        self._reader = batch.reader
         failed = dict.fromkeys(self._reader.keyless(), parking.NULL_KEY)
-        before = parking.seen(self.stream, self._registry)
-        self._apply(1, keys, failed)
+        self._apply_batch(batch, failed)
         self._untie(failed)
-        parked = parking.settle(self.stream, self._reader, self._registry, failed, before)
+        parked = parking.settle(self.stream, self._reader, self._registry, failed, batch.wanted.parked)
         if parked and self._applier.taken_over():
             # Another may have applied what I failed with, and deleted its notes, before I parked it: once more.
             outbox.note(self.stream, self.authority, list(failed), outbox.Cause.REDRIVE)
         reach("relay applied")
-        self._reader.done(self._applier.counted)
+        self._ahead.done(batch, self._applier.counted)
         return parked
+
+    def _apply_batch(self, batch: Batch, failed: dict[str, Failure]) -> None:
+        if batch.blocks is not None:
+            try:
+                failed.update(self._applier.apply(batch.blocks, self._brake, self._newest).set_aside)
+                return
+            except (Overtaken, *POISON) as exc:
+                # As if nothing had been read ahead: it is read again, and halved where that fails too.
+                log.debug("stream %s: %s; reading the batch again", self.stream.name, exc)
+        self._apply(1, batch.taken.keys, failed)
 
     def _untie(self, failed: dict[str, Failure]) -> None:
         knot.untie(self.stream, self._registry, self._together, failed)
@@ -194,9 +285,9 @@ class Pipe:
     def _together(self, keys: Sequence[str]) -> Applied:
         """Make the mirror equal for these keys in one transaction, whoever has their partitions; their notes stay."""
         if self._group is None:
-            self._group = Reader(self.stream, self.authority, self._source, "group")
+            self._group = self._new_reader("group")
         group = self._group
-        taken = group.take_keys(keys)
+        taken = group.take_keys(keys, self.way.partitions)
         try:
             if not taken.keys:
                 raise Superseded(f"stream {self.stream.name}: nothing is noted any more")
@@ -229,50 +320,44 @@ class Pipe:
             return self._applier.apply_anew(partial(self._reader.read, low, high), self._brake, self._newest)
 
 
-def open_pipe(stream: Stream, *, insist: bool = False) -> Pipe | None:
-    """The pipe in the direction in force; None when nothing is mirrored or another relay has every partition.
+def open_pipe(stream: Stream, *, insist: bool = False, only: Sequence[int] = ()) -> Pipe | None:
+    """The pipe of the way in force; None when nothing is mirrored. It has no partition while others have them all.
 
     With `insist` other relays are asked to give way, and refused by their fences if they do not. Raises
-    AuthorityUnknown, StoreUnreachable, NotInstalled, CaptureBroken.
+    AuthorityUnknown, StoreUnreachable, NotInstalled, CaptureBroken, UsageError for a partition that there is not.
     """
-    authority = switch.authority(stream).store
-    if switch.state(stream, authority.peer).role is not Role.MIRROR:
+    in_force = way(stream)
+    if in_force is None:
         return None
+    check_partitions(stream, only, in_force.partitions)
     switch.require_pair()
-    capture.require_trusted(stream, authority)
+    capture.require_trusted(stream, in_force.authority)
     reach("relay opening")
     with ExitStack() as stack:
-        pipe = Pipe(stream, authority, stack, insist=insist)
-        if not pipe.partitions:
-            return None
+        pipe = Pipe(stream, in_force, stack, insist=insist, only=only)
         pipe.keep(stack.pop_all())
     return pipe
 
 
-def _lock_partitions(session: Session, stream: Stream, partitions: Sequence[int]) -> list[int]:
-    held = []
-    for partition in partitions:
-        row = session.execute(statement("relay", "try_partition"), {"name": _name(stream, partition)}).fetchone()
-        if row and row[0]:
-            held.append(partition)
-    return held
+def check_partitions(stream: Stream, only: Sequence[int], partitions: int) -> None:
+    """Raise UsageError unless the stream has all of these partitions."""
+    beyond = [str(p) for p in only if p not in range(partitions)]
+    if beyond:
+        valid = f"valid: 0 to {partitions - 1}"
+        raise UsageError(f"stream {stream.name} has no partition {', '.join(beyond)}; {valid}")
 
 
-def _wait_for_partitions(session: Session, stream: Stream) -> None:
-    until = time.monotonic() + GIVE_WAY_SECONDS
-    try:
-        for partition in PARTITIONS:
-            left = max(int((until - time.monotonic()) * 1000), 1)
-            session.execute("SELECT set_config('lock_timeout', %s, false)", (f"{left}ms",))
-            session.execute(statement("relay", "wait_partition"), {"name": _name(stream, partition)})
-    except errors.LockNotAvailable:
-        log.warning("stream %s: a relay does not give way; it is refused from now on", stream.name)
-    session.execute("RESET lock_timeout")
-
-
-def _name(stream: Stream, partition: int) -> str:
-    """What a partition is called in its lock."""
-    return f"{stream.name}/{partition}"
+def way(stream: Stream) -> Way | None:
+    """The way in force; None when nothing is mirrored. Raises Refused when changing the partitions is half-done."""
+    authority = switch.authority(stream)
+    mirror = switch.state(stream, authority.store.peer)
+    if mirror.role is not Role.MIRROR:
+        return None
+    if mirror.partitions != authority.partitions:
+        counts = " and ".join(f"{one.partitions} in the {one.store} store" for one in (authority, mirror))
+        mend = f"run `manage.py dualwrite partitions --stream {stream.name} --to {mirror.partitions}` to its end"
+        raise Refused(f"stream {stream.name} has {counts}; {mend}")
+    return Way(authority.store, authority.partitions)
 
 
 def _acquire(session: Session, stream: Stream, partitions: Sequence[int]) -> dict[int, int]:

@@ -1,14 +1,15 @@
 """The authority's side of the relay: take notes, read records, delete notes."""
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from threading import RLock
 from typing import Any
 
 from psycopg import Copy, sql
 
 from dualwrite import projection
-from dualwrite.sql import compose
+from dualwrite.sql import compose, statement
 from dualwrite.stages import Store
 from dualwrite.stores import Session
 from dualwrite.stream import Stream, split_keyless
@@ -34,10 +35,21 @@ NEWEST = 1000
 
 
 class Reader:
-    """One batch at a time, kept in a temporary table of the connection, so that no key passes through this process."""
+    """One batch at a time, kept in a temporary table of the connection, so that no key passes through this process.
 
-    def __init__(self, stream: Stream, store: Store, session: Session, batch: str = "batch") -> None:
+    `using`: held while the session is used, where several threads share it.
+    """
+
+    def __init__(
+        self,
+        stream: Stream,
+        store: Store,
+        session: Session,
+        batch: str = "batch",
+        using: AbstractContextManager[object] | None = None,
+    ) -> None:
         self._stream, self._store, self._session = stream, store, session
+        self.using: AbstractContextManager[object] = using or RLock()
         self._side = stream.side(store)
         self._notes, self._keyless = 0, list[str]()
         #: Of the keys of the batch.
@@ -52,25 +64,54 @@ class Reader:
             )
         )
 
-    def take(self, partitions: Sequence[int], size: int) -> Taken:
-        """Take notes of `size` keys, the oldest of each partition, in the order in which partitions are given.
+    def take(
+        self, lanes: Sequence[int], size: int, *, above: int = 0, beside: Mapping[int, tuple[int, int]] | None = None
+    ) -> Taken:
+        """Take notes of `size` keys, the oldest of each lane, in the order in which lanes are given.
 
-        The last note may bring more keys than `size`: a note is taken whole, so that `done` can delete it.
+        The last note may bring more keys than `size`: a note is taken whole, so that `done` can delete it. Notes up to
+        the number `above` are not looked for; `beside`: the spans of a batch whose notes are not deleted yet.
         """
+        spans = [(beside or {}).get(lane, (None, None)) for lane in lanes]
         take = compose(
             "relay",
             "take",
             batch=self._batch,
             key_parts=projection.key_parts(self._stream, "taken.key"),
-            lanes=sql.Literal([self._stream.lane(partition) for partition in partitions]),
+            lanes=sql.Literal(list(lanes)),
+            low=sql.Literal([low for low, _ in spans]),
+            high=sql.Literal([high for _, high in spans]),
+            above=sql.Literal(above),
             size=sql.Literal(size),
         )
         no_null_key = projection.no_null_key(self._stream, "b")
-        row = self._session.execute(compose("relay", "took", take=take, no_null_key=no_null_key)).fetchone()
+        with self.using:
+            row = self._session.execute(compose("relay", "took", take=take, no_null_key=no_null_key)).fetchone()
         return self._took(row)
 
-    def take_keys(self, keys: Sequence[str]) -> Taken:
-        """Take these keys, noted or not, with their own newest notes; nothing where no keys are noted at all."""
+    def spans(self) -> dict[int, tuple[int, int]]:
+        """Lane → numbers of the first and the last note of the batch."""
+        rows = self._execute(compose("relay", "spans", batch=self._batch))
+        return {int(lane): (int(low), int(high)) for lane, low, high in rows}
+
+    def last_note(self) -> int:
+        """The last number given to a note in this store."""
+        return int(self._execute(statement("relay", "last_note"))[0][0])
+
+    def oldest_note(self, lanes: Sequence[int], above: int) -> tuple[int | None, int, int]:
+        """The oldest note of the lanes above a number; the oldest transaction that has not ended, and the next one."""
+        row = self._execute(statement("relay", "oldest_note"), {"lanes": list(lanes), "above": above})[0]
+        return (None if row[0] is None else int(row[0]), int(row[1]), int(row[2]))
+
+    def _execute(self, query: Any, values: Mapping[str, Any] | None = None) -> list[tuple[Any, ...]]:
+        with self.using:
+            return self._session.execute(query, values).fetchall()
+
+    def take_keys(self, keys: Sequence[str], partitions: int) -> Taken:
+        """Take these keys, noted or not, with their own newest notes.
+
+        Nothing where no keys are noted at all, or where they fall into another number of partitions by now.
+        """
         take = compose(
             "relay",
             "take_keys",
@@ -78,11 +119,14 @@ class Reader:
             key_parts=projection.key_parts(self._stream, "taken.key"),
             stream=sql.Literal(self._stream.name),
             newest=sql.Literal(NEWEST),
+            partitions=sql.Literal(partitions),
             wanted=sql.Placeholder("keys"),
         )
         no_null_key = projection.no_null_key(self._stream, "b")
         query = compose("relay", "took", take=take, no_null_key=no_null_key)
-        return self._took(self._session.execute(query, {"keys": list(keys)}, prepare=True).fetchone())
+        with self.using:
+            row = self._session.execute(query, {"keys": list(keys)}, prepare=True).fetchone()
+        return self._took(row)
 
     def _took(self, row: Sequence[Any] | None) -> Taken:
         self._notes, self._keyless, self.partitions = 0, [], []
@@ -109,7 +153,7 @@ class Reader:
             match=projection.match(self._stream, self._store),
             is_record=projection.is_record(self._side),
         )
-        with self._session.cursor().copy(query) as copy:
+        with self.using, self._session.cursor().copy(query) as copy:
             yield copy
 
     def keyless(self) -> list[str]:
@@ -119,13 +163,13 @@ class Reader:
     def key_at(self, ordinal: int) -> str:
         """The key numbered `ordinal`."""
         query = sql.SQL("SELECT key FROM {} WHERE ordinal = {} LIMIT 1").format(self._batch, sql.Literal(ordinal))
-        row = self._session.execute(query).fetchone()
-        return str(row[0]) if row else ""
+        rows = self._execute(query)
+        return str(rows[0][0]) if rows else ""
 
     def among(self, keys: Sequence[str]) -> list[str]:
         """Those of the keys that are in the batch."""
         query = compose("relay", "keys_among", batch=self._batch, wanted=sql.Literal(list(keys)))
-        return [str(row[0]) for row in self._session.execute(query).fetchall()]
+        return [str(row[0]) for row in self._execute(query)]
 
     def rows_of(self, keys: Sequence[str]) -> dict[str, str]:
         """The authority's rows of some keys as the text of a JSON array; a key without rows is missing."""
@@ -146,28 +190,29 @@ class Reader:
         return found
 
     def _rows(self, name: str, **fragments: sql.Composable) -> dict[str, str]:
-        return {str(key): str(rows) for key, rows in self._session.execute(compose("relay", name, **fragments))}
+        return {str(key): str(rows) for key, rows in self._execute(compose("relay", name, **fragments))}
 
     def ping(self) -> None:
         """Show the server that this end is alive."""
-        self._session.execute("SELECT 1")
+        self._execute("SELECT 1")
 
     def done(self, counted: tuple[int, int] | None) -> None:
         """Delete the batch's notes and forget it. `counted`: partition and count of what the mirror has applied."""
         partition, applied = counted or (None, 0)
-        self._session.execute(
-            compose(
-                "relay",
-                "done",
-                batch=self._batch,
-                stream=sql.Literal(self._stream.name),
-                partition=sql.Literal(partition),
-                applied=sql.Literal(applied),
-            )
+        query = compose(
+            "relay",
+            "done",
+            batch=self._batch,
+            stream=sql.Literal(self._stream.name),
+            partition=sql.Literal(partition),
+            applied=sql.Literal(applied),
         )
-        self.forget()
+        with self.using:
+            self._session.execute(query)
+            self.forget()
 
     def forget(self) -> None:
         """Drop the batch, leaving its notes where they are."""
         name = "forget_few" if self._notes <= FEW else "forget_batch"
-        self._session.execute(compose("relay", name, batch=self._batch))
+        with self.using:
+            self._session.execute(compose("relay", name, batch=self._batch))

@@ -32,11 +32,12 @@ RELAY = switch.Actor("relay", "a switch was left half-done")
 class Lane:
     """One stream of a worker: its pipe when open, and what it last said, so that a trouble is logged once.
 
-    A patient lane waits troubles out; one that is not raises them.
+    A patient lane waits troubles out; one that is not raises them. `only`: its partitions, if not its share of all.
     """
 
     stream: Stream
     patient: bool = True
+    only: Sequence[int] = ()
     pipe: Pipe | None = None
     said: str = ""
     try_again_at: float = 0.0
@@ -72,6 +73,8 @@ class Lane:
             return Moved()
         if moved.still:
             self._say(f"stream {self.stream.name} stands still: {moved.still}")
+        elif moved.spared:
+            self._say(f"stream {self.stream.name} is relayed slowly: {moved.spared}")
         else:
             self._recovered()
         return moved
@@ -85,10 +88,10 @@ class Lane:
     def _move(self) -> Moved:
         if self.pipe is None:
             self._settle()
-            self.pipe = open_pipe(self.stream)
+            self.pipe = open_pipe(self.stream, only=self.only)
             self.check_at = time.monotonic() + CHECK_SECONDS
         if self.pipe is None:
-            # Nothing is mirrored yet, or another relay does it: look again soon.
+            # Nothing is mirrored yet: look again soon.
             self.try_again_at = time.monotonic() + CHECK_SECONDS
             return Moved()
         if time.monotonic() >= self.check_at:
@@ -122,14 +125,14 @@ class Lane:
         self.said, self.backoff = "", RETRY_SECONDS[0]
 
 
-def run(streams: Sequence[Stream], stop: threading.Event) -> None:
-    """Relay until `stop` is set; the batch in hand is finished first.
+def run(streams: Sequence[Stream], stop: threading.Event, only: Sequence[int] = ()) -> None:
+    """Relay until `stop` is set; the batch in hand is finished first. `only`: these partitions, instead of its share.
 
     Each stream has a thread of its own, so that one whose keys are parked one by one, or whose store is slow, holds no
     other one up. What ends one of them unforeseen stops the others and is raised.
     """
     with ThreadPoolExecutor(max(len(streams), 1), thread_name_prefix="relay") as pool:
-        lanes = [pool.submit(_relay, stream, stop) for stream in streams]
+        lanes = [pool.submit(_relay, stream, stop, only) for stream in streams]
         try:
             wait(lanes, return_when=FIRST_EXCEPTION)
         finally:
@@ -138,11 +141,12 @@ def run(streams: Sequence[Stream], stop: threading.Event) -> None:
         lane.result()
 
 
-def _relay(stream: Stream, stop: threading.Event) -> None:
-    lane, pause = Lane(stream), BUSY_POLL_SECONDS
+def _relay(stream: Stream, stop: threading.Event, only: Sequence[int]) -> None:
+    lane, pause = Lane(stream, only=only), BUSY_POLL_SECONDS
     try:
         while not stop.is_set():
-            if lane.step().keys:
+            moved = lane.step()
+            if moved.keys and not moved.spared:
                 pause = BUSY_POLL_SECONDS
                 continue
             stop.wait(pause)
@@ -152,13 +156,15 @@ def _relay(stream: Stream, stop: threading.Event) -> None:
         connections.close_all()
 
 
-def drain(stream: Stream, progress: Callable[[int], None] = lambda done: None) -> Moved:
+def drain(stream: Stream, progress: Callable[[int], None] = lambda done: None, only: Sequence[int] = ()) -> Moved:
     """Relay until nothing waits; returns what this call moved itself (another relay may have helped).
+
+    `only`: until nothing waits in these partitions.
 
     Raises StoreUnreachable, NoOldStore and the like at once, Held when an operator or the brake stopped the stream,
     RelayStalled when nothing moves for a minute.
     """
-    lane, keys, parked = Lane(stream, patient=False), 0, 0
+    lane, keys, parked = Lane(stream, patient=False, only=only), 0, 0
     idle = threading.Event()
     waiting, since = -1, time.monotonic()
     try:
@@ -169,7 +175,7 @@ def drain(stream: Stream, progress: Callable[[int], None] = lambda done: None) -
                 progress(keys)
                 since = time.monotonic()
                 continue
-            left = outbox.pending(stream, switch.authority(stream).store).count
+            left = outbox.pending(stream, switch.authority(stream).store, only=only).count
             if not left:
                 return Moved(keys, parked)
             if left != waiting:

@@ -27,7 +27,9 @@ UPDATE {table} AS t SET {column} = t.{column} WHERE t.ctid = {ctid}::tid
 -- name: noted_here
 -- Whether this very transaction has noted the key, in its lane.
 SELECT EXISTS (SELECT FROM dualwrite.outbox o
-                WHERE o.lane = %(lanes)s | (hashtextextended(%(key)s, 0) & 15)::int AND %(key)s = ANY (o.key || o.others)
+                WHERE o.lane = ANY (SELECT s.lanes | (hashtextextended(%(key)s, 0) & (s.partitions - 1))::int | urgency
+                                    FROM dualwrite.stream_state s, unnest('{0,64}'::int[]) AS urgency WHERE s.lanes = %(lanes)s)
+                  AND %(key)s = ANY (o.key || o.others)
                   AND o.xmin = pg_current_xact_id()::xid)
 
 -- name: some_keys
@@ -37,7 +39,9 @@ SELECT {key} FROM {table} AS t WHERE {is_record} AND {whole_key} LIMIT {count}
 -- name: still_waits
 -- Whether a note of the key alone, as one named by hand is, waits that is not younger than the given one.
 SELECT EXISTS (SELECT FROM dualwrite.outbox o
-                WHERE o.lane = %(lanes)s | (hashtextextended(%(key)s, 0) & 15)::int AND o.key = %(key)s AND o.id <= %(newest)s)
+                WHERE o.lane = ANY (SELECT s.lanes | (hashtextextended(%(key)s, 0) & (s.partitions - 1))::int | urgency
+                                    FROM dualwrite.stream_state s, unnest('{0,64}'::int[]) AS urgency WHERE s.lanes = %(lanes)s)
+                  AND o.key = %(key)s AND o.id <= %(newest)s)
 
 -- name: unwritable
 -- Columns the relay would write that are not there, or take no value.

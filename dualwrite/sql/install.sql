@@ -19,6 +19,7 @@ COMMENT ON COLUMN dualwrite.store_identity.peer_place IS
 CREATE TABLE IF NOT EXISTS dualwrite.stream_state (
     stream text PRIMARY KEY,
     lanes integer NOT NULL UNIQUE,
+    partitions integer NOT NULL DEFAULT 16 CHECK (partitions IN (1, 2, 4, 8, 16, 32, 64)),
     role text NOT NULL CHECK (role IN ('authority', 'mirror', 'fenced', 'detached')),
     epoch bigint NOT NULL DEFAULT 0,
     capture boolean NOT NULL DEFAULT false,
@@ -28,6 +29,10 @@ CREATE TABLE IF NOT EXISTS dualwrite.stream_state (
     peer_epoch bigint NOT NULL DEFAULT 0,
     changed_at timestamptz NOT NULL DEFAULT now()
 );
+ALTER TABLE dualwrite.stream_state ADD COLUMN IF NOT EXISTS partitions integer NOT NULL DEFAULT 16
+    CHECK (partitions IN (1, 2, 4, 8, 16, 32, 64));
+COMMENT ON COLUMN dualwrite.stream_state.partitions IS
+    'Into how many parts the keys fall by their hash. The same in both stores, or nothing is relayed.';
 COMMENT ON TABLE dualwrite.stream_state IS 'What this store is for each stream. The triggers obey it; only the engine changes it.';
 
 CREATE TABLE IF NOT EXISTS dualwrite.outbox (
@@ -43,13 +48,13 @@ CREATE TABLE IF NOT EXISTS dualwrite.outbox (
         -- A note of many keys is not worth compressing: it is read once, soon.
         toast_tuple_target = 8160);
 COMMENT ON TABLE dualwrite.outbox IS 'Keys written here and not yet relayed to the other store.';
-COMMENT ON COLUMN dualwrite.outbox.lane IS 'Stream and partition in one number, so that a note stays small: stream_state.lanes | partition.';
+COMMENT ON COLUMN dualwrite.outbox.lane IS 'Stream, urgency and partition in one number, so that a note stays small: stream_state.lanes | partition, and | 64 for what yields to writes.';
 COMMENT ON COLUMN dualwrite.outbox.cause IS 'w written, b backfill, r redriven.';
 COMMENT ON COLUMN dualwrite.outbox.others IS 'Further keys of the lane, where one statement touched many; NULL for a note of one key.';
 
 CREATE OR REPLACE VIEW dualwrite.waiting AS
-    SELECT s.stream, o.lane & 15 AS partition, o.id, unnest(o.key || o.others) AS key, o.cause, o.noted_at
-      FROM dualwrite.outbox o JOIN dualwrite.stream_state s ON s.lanes = o.lane & ~15;
+    SELECT s.stream, o.lane & 63 AS partition, o.id, unnest(o.key || o.others) AS key, o.cause, o.noted_at
+      FROM dualwrite.outbox o JOIN dualwrite.stream_state s ON s.lanes = o.lane & ~127;
 COMMENT ON VIEW dualwrite.waiting IS 'Every key in the outbox, with the name of its stream.';
 
 CREATE TABLE IF NOT EXISTS dualwrite.relay_fence (
@@ -89,9 +94,13 @@ CREATE TABLE IF NOT EXISTS dualwrite.installation (
     stream text PRIMARY KEY,
     version integer NOT NULL,
     fingerprint text NOT NULL,
+    projection text,
     installed_at timestamptz NOT NULL DEFAULT now(),
     installed_by text NOT NULL DEFAULT session_user
 );
+ALTER TABLE dualwrite.installation ADD COLUMN IF NOT EXISTS projection text;
+COMMENT ON COLUMN dualwrite.installation.projection IS
+    'What the stream''s records are made of, as a digest: a relay that reads them otherwise does not relay.';
 COMMENT ON TABLE dualwrite.installation IS 'What was installed for each stream, to notice when it is changed.';
 
 CREATE TABLE IF NOT EXISTS dualwrite.audit (
@@ -238,10 +247,16 @@ INSERT INTO dualwrite.store_identity (store) VALUES ({store}) ON CONFLICT DO NOT
 -- name: note_first
 -- In a capture function: note up to 64 of the keys that a statement touched, each by itself.
 INSERT INTO dualwrite.outbox (lane, key)
-    SELECT {lanes} | (hashtextextended(noted.key, 0) & 15)::int, noted.key
+    SELECT {lanes} | (hashtextextended(noted.key, 0) & mask)::int, noted.key
       FROM (SELECT {key} AS key FROM (SELECT {key_columns} FROM {touched}) AS t LIMIT 64) AS noted
-     WHERE EXISTS (SELECT FROM dualwrite.stream_state s
-                    WHERE s.stream = {stream} AND s.role = 'authority' AND s.capture)
+
+-- name: partition_mask
+-- In a capture function: the bits of a key's hash that are its partition; NULL while this store notes nothing.
+SELECT s.partitions - 1 INTO mask FROM dualwrite.stream_state s
+     WHERE s.stream = {stream} AND s.role = 'authority' AND s.capture;
+    IF mask IS NULL THEN
+        RETURN NULL;
+    END IF
 
 -- name: stream
 -- Rows, functions and triggers of one stream on its table.
@@ -258,8 +273,9 @@ BEGIN
 END $check$;
 
 INSERT INTO dualwrite.stream_state (stream, lanes, role) VALUES ({stream}, {lanes}, {role}) ON CONFLICT DO NOTHING;
+-- As many as there can be partitions, so that their number can change without a row being made.
 INSERT INTO dualwrite.relay_fence (stream, partition)
-    SELECT {stream}, p FROM generate_series(0, 15) AS p ON CONFLICT DO NOTHING;
+    SELECT {stream}, p FROM generate_series(0, 63) AS p ON CONFLICT DO NOTHING;
 
 -- A statement of up to 63 rows notes each of its keys by itself. Of a larger one 64 keys have been noted so when that is
 -- seen; then all of its keys are noted, many in each note, as a row of its own for every key costs more than the write. So
@@ -269,8 +285,10 @@ INSERT INTO dualwrite.relay_fence (stream, partition)
 CREATE OR REPLACE FUNCTION dualwrite.{insert_function}() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
+    mask integer;
     noted bigint;
 BEGIN
+    {partition_mask};
     {note_first_written};
     GET DIAGNOSTICS noted = ROW_COUNT;
     IF noted = 64 THEN
@@ -283,8 +301,10 @@ END $body$;
 CREATE OR REPLACE FUNCTION dualwrite.{update_function}() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
+    mask integer;
     noted bigint;
 BEGIN
+    {partition_mask};
     {note_first_written};
     GET DIAGNOSTICS noted = ROW_COUNT;
     IF noted = 64 THEN
@@ -296,12 +316,13 @@ END $body$;
 -- After UPDATE of a row that changed its key: note the old one.
 CREATE OR REPLACE FUNCTION dualwrite.{rekey_function}() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    mask integer;
 BEGIN
+    {partition_mask};
     INSERT INTO dualwrite.outbox (lane, key)
-    SELECT {lanes} | (hashtextextended(noted.key, 0) & 15)::int, noted.key
-      FROM (SELECT {key} AS key FROM (SELECT {old_key_columns}) AS t) AS noted
-     WHERE EXISTS (SELECT FROM dualwrite.stream_state s
-                    WHERE s.stream = {stream} AND s.role = 'authority' AND s.capture);
+    SELECT {lanes} | (hashtextextended(noted.key, 0) & mask)::int, noted.key
+      FROM (SELECT {key} AS key FROM (SELECT {old_key_columns}) AS t) AS noted;
     RETURN NULL;
 END $body$;
 
@@ -309,8 +330,10 @@ END $body$;
 CREATE OR REPLACE FUNCTION dualwrite.{delete_function}() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
 DECLARE
+    mask integer;
     noted bigint;
 BEGIN
+    {partition_mask};
     {note_first_removed};
     GET DIAGNOSTICS noted = ROW_COUNT;
     IF noted = 64 THEN
@@ -323,15 +346,17 @@ END $body$;
 -- except under an old snapshot, which does not show rows committed since: refused.
 CREATE OR REPLACE FUNCTION dualwrite.{truncate_function}() RETURNS trigger
 LANGUAGE plpgsql VOLATILE SECURITY DEFINER SET search_path = pg_catalog, pg_temp AS $body$
+DECLARE
+    mask integer;
 BEGIN
     IF current_setting('transaction_isolation') IN ('repeatable read', 'serializable') THEN
         RAISE EXCEPTION 'TRUNCATE of %: only under READ COMMITTED, as an older snapshot does not see every row', TG_RELID::regclass
             USING ERRCODE = 'DW004';
     END IF;
-    IF EXISTS (SELECT FROM dualwrite.stream_state s
-                WHERE s.stream = {stream} AND s.role = 'authority' AND s.capture) THEN
-        {note_all_of_table};
-    END IF;
+    {partition_mask};
+    -- A note's number is drawn only by a transaction that has one itself: see relay/horizon.py.
+    PERFORM pg_current_xact_id();
+    {note_all_of_table};
     RETURN NULL;
 END $body$;
 
@@ -362,10 +387,10 @@ REVOKE ALL ON ALL FUNCTIONS IN SCHEMA dualwrite FROM PUBLIC;
 
 -- name: record
 -- Remember what stands in the catalogue now, to notice a change.
-INSERT INTO dualwrite.installation (stream, version, fingerprint)
-SELECT {stream}, {version}, fingerprint FROM ({fingerprint}) AS live
+INSERT INTO dualwrite.installation (stream, version, fingerprint, projection)
+SELECT {stream}, {version}, fingerprint, {projection} FROM ({fingerprint}) AS live
     ON CONFLICT (stream) DO UPDATE SET version = excluded.version, fingerprint = excluded.fingerprint,
-        installed_at = now(), installed_by = session_user;
+        projection = excluded.projection, installed_at = now(), installed_by = session_user;
 
 -- name: fingerprint
 -- One text over the table's columns, its triggers and their functions as the catalogue has them now. Made of what is
@@ -389,7 +414,8 @@ SELECT md5(string_agg(part, E'\n' ORDER BY part COLLATE "C")) AS fingerprint FRO
 WITH expected (name) AS (VALUES ('dualwrite_a_guard'), ('dualwrite_a_guard_truncate'), ('dualwrite_b_truncate'),
                                 ('dualwrite_b_insert'), ('dualwrite_b_update'), ('dualwrite_b_rekey'), ('dualwrite_b_delete')),
 found AS (SELECT g.tgname AS name, g.tgenabled FROM pg_trigger g WHERE g.tgrelid = to_regclass({table_name})),
-installed AS (SELECT version, fingerprint FROM dualwrite.installation WHERE stream = {stream})
+installed AS (SELECT i.version, i.fingerprint, to_jsonb(i) ->> 'projection' AS projection
+                FROM dualwrite.installation i WHERE i.stream = {stream})
 SELECT 'table ' || {table_name} || ' does not exist' WHERE to_regclass({table_name}) IS NULL
 UNION ALL
 SELECT 'table ' || {table_name} || ' has a parent or children, and what is written to those goes unnoted'
@@ -406,6 +432,9 @@ UNION ALL
 SELECT 'nothing is recorded as installed' WHERE NOT EXISTS (SELECT FROM installed)
 UNION ALL
 SELECT format('version %s is installed, this program needs %s', i.version, {version}) FROM installed i WHERE i.version <> {version}
+UNION ALL
+SELECT 'version of the records: those installed are made otherwise than this program makes them'
+  FROM installed i WHERE i.projection IS DISTINCT FROM {projection}
 UNION ALL
 SELECT 'the table, a trigger or a function was changed since it was installed'
   FROM installed i, ({fingerprint}) AS live WHERE i.fingerprint IS DISTINCT FROM live.fingerprint

@@ -2,13 +2,13 @@
 -- Notes waiting, counted up to a limit, the keys they carry, and the age in seconds of the oldest note of any partition.
 SELECT counted.notes, counted.keys,
        (SELECT extract(epoch FROM clock_timestamp() - min(first.noted_at))::float8
-          FROM generate_series(%(lanes)s, %(lanes)s | 15) AS l (lane)
+          FROM unnest(%(lanes)s::integer[]) AS l (lane)
          CROSS JOIN LATERAL (SELECT o.noted_at FROM dualwrite.outbox o
                               WHERE o.lane = l.lane
                               ORDER BY o.id LIMIT 1) AS first)
   FROM (SELECT count(*) AS notes, coalesce(sum(1 + coalesce(cardinality(first.others), 0)), 0) AS keys
           FROM (SELECT o.others FROM dualwrite.outbox o
-                 WHERE o.lane BETWEEN %(lanes)s AND %(lanes)s | 15 LIMIT %(limit)s) AS first) AS counted
+                 WHERE o.lane = ANY (%(lanes)s::integer[]) LIMIT %(limit)s) AS first) AS counted
 
 -- name: estimate
 -- How many rows the whole outbox holds by the server's statistics.
@@ -18,21 +18,32 @@ SELECT greatest(reltuples, 0)::bigint FROM pg_class WHERE oid = 'dualwrite.outbo
 -- Which of these keys are waiting.
 SELECT DISTINCT waiting.key
   FROM (SELECT unnest(o.key || o.others) AS key FROM dualwrite.outbox o
-         WHERE o.lane = ANY (SELECT %(lanes)s | (hashtextextended(k, 0) & 15)::int FROM unnest(%(keys)s::text[]) AS k)) AS waiting
+         WHERE o.lane = ANY (SELECT s.lanes | (hashtextextended(k, 0) & (s.partitions - 1))::int | urgency
+                               FROM dualwrite.stream_state s, unnest(%(keys)s::text[]) AS k, unnest('{0,64}'::int[]) AS urgency
+                              WHERE s.lanes = %(lanes)s)) AS waiting
  WHERE waiting.key = ANY (%(keys)s::text[])
 
 -- name: note
 -- Note keys that somebody named.
 INSERT INTO dualwrite.outbox (lane, key, cause)
-SELECT %(lanes)s | (hashtextextended(k, 0) & 15)::int, k, %(cause)s FROM unnest(%(keys)s::text[]) AS k
+SELECT s.lanes | (hashtextextended(k, 0) & (s.partitions - 1))::int, k, %(cause)s
+  FROM unnest(%(keys)s::text[]) AS k JOIN dualwrite.stream_state s ON s.lanes = %(lanes)s
+-- A note's number is drawn only by a transaction that has one itself: see relay/horizon.py.
+ WHERE pg_current_xact_id() IS NOT NULL
+-- While the number of partitions is changed, wait for the new one: see control/partitions.py.
+   FOR SHARE OF s
 
 -- name: pack
--- Note many keys: those of one lane among each 512 together, so about 32 in a note.
+-- Note many keys: those of one lane among each 512 together, so about 32 in a note with 16 partitions.
 INSERT INTO dualwrite.outbox (lane, key, others, cause)
-    SELECT {lanes} | (packed.place & 15)::int, packed.keys[1], nullif(packed.keys[2:], '{{}}'), {cause}
-      FROM (SELECT (k.chunk << 4) | (hashtextextended(k.key, 0) & 15) AS place, array_agg(k.key) AS keys
+    SELECT {lanes} | (packed.place & 63)::int, packed.keys[1], nullif(packed.keys[2:], '{{}}'), {cause}
+      FROM (SELECT (k.chunk << 6) | (hashtextextended(k.key, 0) & {mask}) AS place, array_agg(k.key) AS keys
               FROM (SELECT noted.key, row_number() OVER () / 512 AS chunk FROM ({keys}) AS noted) AS k
              GROUP BY 1) AS packed
+
+-- name: mask
+-- The bits of a key's hash that are its partition.
+(SELECT s.partitions - 1 FROM dualwrite.stream_state s WHERE s.stream = {stream})
 
 -- name: counted
 -- Note them, and say how many keys it were.
@@ -53,7 +64,7 @@ SELECT pg_relation_filenode({table_name}::regclass)
 
 -- name: highest
 -- The newest note of a stream, 0 when none waits.
-SELECT coalesce(max(newest.id), 0) FROM generate_series(%(lanes)s, %(lanes)s | 15) AS l (lane)
+SELECT coalesce(max(newest.id), 0) FROM generate_series(%(lanes)s, %(lanes)s | 127) AS l (lane)
  CROSS JOIN LATERAL (SELECT o.id FROM dualwrite.outbox o WHERE o.lane = l.lane ORDER BY o.id DESC LIMIT 1) AS newest
 
 -- name: blocks

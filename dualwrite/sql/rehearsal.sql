@@ -22,7 +22,7 @@ GRANT SELECT, INSERT, UPDATE, DELETE ON {table} TO {role};
 -- Everything of the scratch stream but its lines in the audit. A schema that holds anything else is not dropped.
 DROP TABLE IF EXISTS {table};
 DROP SCHEMA IF EXISTS {schema};
-DELETE FROM dualwrite.outbox WHERE lane BETWEEN {lanes} AND {lanes} | 15;
+DELETE FROM dualwrite.outbox WHERE lane BETWEEN {lanes} AND {lanes} | 127;
 DELETE FROM dualwrite.touched WHERE stream = {stream};
 DELETE FROM dualwrite.relay_fence WHERE stream = {stream};
 DELETE FROM dualwrite.installation WHERE stream = {stream};

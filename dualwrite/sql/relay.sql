@@ -10,14 +10,17 @@ CREATE TEMP TABLE {batch} (id bigint NOT NULL, lane integer NOT NULL, key text N
 -- name: take
 -- Fill the batch: the oldest notes of each lane, in the order in which the lanes are given, until they carry `size` keys
 -- or there are no more. A note is taken whole, with more keys than that at most by those of the last one. Equal keys get
--- the same ordinal, counted from 1.
+-- the same ordinal, counted from 1. Left out are notes up to the number `above`, below which there are none any more, and
+-- of each lane those from `low` to `high`, which are in the batch before.
 INSERT INTO {batch}
 SELECT taken.id, taken.lane, taken.key, dense_rank() OVER (ORDER BY taken.key), {key_parts}
   FROM (SELECT whole.id, whole.lane, unnest(whole.key || whole.others) AS key
           FROM (SELECT o.id, o.lane, o.key, o.others, generate_series(0, coalesce(cardinality(o.others), 0)) AS position
-                  FROM unnest({lanes}::integer[]) WITH ORDINALITY AS l (lane, turn)
+                  FROM unnest({lanes}::integer[], {low}::bigint[], {high}::bigint[]) WITH ORDINALITY AS l (lane, low, high, turn)
                  CROSS JOIN LATERAL (SELECT n.id, n.lane, n.key, n.others FROM dualwrite.outbox n
-                                      WHERE n.lane = l.lane ORDER BY n.id LIMIT {size}) AS o
+                                      WHERE n.lane = l.lane AND n.id > {above}
+                                        AND (l.low IS NULL OR n.id < l.low OR n.id > l.high)
+                                      ORDER BY n.id LIMIT {size}) AS o
                  LIMIT {size}) AS whole
          WHERE whole.position = 0) AS taken
 
@@ -27,9 +30,9 @@ SELECT taken.id, taken.lane, taken.key, dense_rank() OVER (ORDER BY taken.key), 
 INSERT INTO {batch}
 SELECT taken.id, taken.lane, taken.key, dense_rank() OVER (ORDER BY taken.key), {key_parts}
   FROM (WITH wanted AS MATERIALIZED (
-            SELECT s.lanes | (hashtextextended(k, 0) & 15)::int AS lane, k AS key
+            SELECT s.lanes | (hashtextextended(k, 0) & (s.partitions - 1))::int AS lane, k AS key
               FROM unnest({wanted}::text[]) AS k
-              JOIN dualwrite.stream_state s ON s.stream = {stream} AND s.capture)
+              JOIN dualwrite.stream_state s ON s.stream = {stream} AND s.capture AND s.partitions = {partitions})
         SELECT 0::bigint AS id, w.lane, w.key FROM wanted AS w
          UNION ALL
         SELECT n.id, n.lane, unnest(n.key || n.others)
@@ -43,7 +46,23 @@ SELECT taken.id, taken.lane, taken.key, dense_rank() OVER (ORDER BY taken.key), 
 -- no row of the mirror can be found, and the partitions of all of them.
 WITH took AS ({take} RETURNING *)
 SELECT count(*), coalesce(max(b.ordinal), 0), coalesce(min(b.id), 0), coalesce(max(b.id), 0),
-       array_agg(DISTINCT b.key) FILTER (WHERE NOT ({no_null_key})), array_agg(DISTINCT b.lane & 15) FROM took AS b
+       array_agg(DISTINCT b.key) FILTER (WHERE NOT ({no_null_key})), array_agg(DISTINCT b.lane & 63) FROM took AS b
+
+-- name: spans
+-- Of each lane of the batch its first and its last note.
+SELECT lane, min(id), max(id) FROM {batch} GROUP BY lane
+
+-- name: last_note
+-- The last number given to a note.
+SELECT coalesce(pg_sequence_last_value('dualwrite.outbox_id_seq'), 0)
+
+-- name: oldest_note
+-- The oldest note of these lanes above a number, and which transactions have not ended.
+SELECT (SELECT min(first.id) FROM unnest(%(lanes)s::integer[]) AS l (lane)
+         CROSS JOIN LATERAL (SELECT o.id FROM dualwrite.outbox o WHERE o.lane = l.lane AND o.id > %(above)s
+                              ORDER BY o.id LIMIT 1) AS first),
+       pg_snapshot_xmin(now.snapshot)::text::bigint, pg_snapshot_xmax(now.snapshot)::text::bigint
+  FROM (SELECT pg_current_snapshot() AS snapshot) AS now
 
 -- name: forget_batch
 -- Empty it for the next one.
@@ -119,7 +138,7 @@ SELECT partition, epoch FROM dualwrite.relay_fence
 
 -- name: mirror_state
 -- Lock the role until the transaction ends.
-SELECT role, epoch FROM dualwrite.stream_state WHERE stream = %(stream)s FOR SHARE
+SELECT role, epoch, partitions FROM dualwrite.stream_state WHERE stream = %(stream)s FOR SHARE
 
 -- name: mark
 -- Let this transaction through the guard, for this stream and epoch only.
@@ -169,9 +188,24 @@ UPDATE dualwrite.relay_fence SET applied = applied + %(keys)s, applied_at = cloc
  WHERE stream = %(stream)s AND partition = %(partition)s
 RETURNING applied
 
+-- name: join_fleet
+-- Be counted as one of the stream's relays as long as this connection lives.
+SELECT pg_advisory_lock_shared(25722, hashtext(%(stream)s))
+
+-- name: fleet
+-- How many relays share the stream now.
+SELECT count(*) FROM pg_locks l
+ WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 25722 AND l.objsubid = 2
+   AND l.objid::bigint = hashtext(%(stream)s)::bigint & 4294967295
+   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+
 -- name: try_partition
 -- Keep other relays off this partition as long as this connection lives. For order, not for safety.
 SELECT pg_try_advisory_lock(25720, hashtext(%(name)s))
+
+-- name: leave_partition
+-- Let another relay have it.
+SELECT pg_advisory_unlock(25720, hashtext(%(name)s))
 
 -- name: wait_partition
 -- The same, waiting for the one that has it to give way.

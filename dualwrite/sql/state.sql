@@ -4,7 +4,7 @@ SELECT to_regclass('dualwrite.stream_state') IS NOT NULL
 
 -- name: read
 -- What this store is for a stream.
-SELECT role, epoch, capture, generation, backfilled, distrusted FROM dualwrite.stream_state WHERE stream = %(stream)s
+SELECT role, epoch, capture, generation, backfilled, distrusted, partitions FROM dualwrite.stream_state WHERE stream = %(stream)s
 
 -- name: exclusive
 -- Wait until no writer of the stream is between its first statement and its commit, and keep new ones out.
@@ -77,11 +77,12 @@ UPDATE dualwrite.stream_state SET role = 'detached', changed_at = now() WHERE st
 -- first, so that what the audit calls the row before is the one that was changed.
 WITH before AS (SELECT s.stream, to_jsonb(s) AS image FROM dualwrite.stream_state s WHERE s.stream = %(stream)s FOR UPDATE),
      changed AS ({change}
-                 RETURNING s.stream, s.role, s.epoch, s.capture, s.generation, s.backfilled, s.distrusted, to_jsonb(s) AS image),
+                 RETURNING s.stream, s.role, s.epoch, s.capture, s.generation, s.backfilled, s.distrusted, s.partitions,
+                           to_jsonb(s) AS image),
      audited AS (INSERT INTO dualwrite.audit (actor, verb, stream, reason, before, after)
                  SELECT %(actor)s, %(verb)s, %(stream)s, %(reason)s, before.image, changed.image FROM before, changed)
      {also}
-SELECT role, epoch, capture, generation, backfilled, distrusted FROM changed
+SELECT role, epoch, capture, generation, backfilled, distrusted, partitions FROM changed
 
 -- name: and_raise_fences
 -- With the step, and only if it was taken: every relay that read something before is refused.
@@ -95,7 +96,7 @@ UPDATE dualwrite.stream_state AS s SET role = 'fenced', epoch = s.epoch + 1, cha
 -- name: drained
 -- One statement, so one snapshot: fenced in this epoch, and nothing left to relay.
 SELECT EXISTS (SELECT FROM dualwrite.stream_state WHERE stream = %(stream)s AND role = 'fenced' AND epoch = %(epoch)s)
-   AND NOT EXISTS (SELECT FROM dualwrite.outbox WHERE lane BETWEEN %(lanes)s AND %(lanes)s | 15)
+   AND NOT EXISTS (SELECT FROM dualwrite.outbox WHERE lane BETWEEN %(lanes)s AND %(lanes)s | 127)
 
 -- name: promote
 -- Take the writes and note them, as what was drained is complete. Refused when the epoch was burnt, or is over, and where
@@ -172,6 +173,7 @@ SELECT (SELECT s.system_identifier::text FROM pg_control_system() s),
 -- Whether what pairing needs is installed here.
 SELECT EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('dualwrite.relay_fence') AND attname = 'peer_noted')
    AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('dualwrite.store_identity') AND attname = 'peer_place')
+   AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = to_regclass('dualwrite.stream_state') AND attname = 'partitions')
 
 -- name: begin_anew
 -- Be this from now on, as a stream that is disabled: nothing is noted, nothing is proven. A restored store has forgotten
@@ -182,7 +184,7 @@ UPDATE dualwrite.stream_state SET role = %(role)s, capture = false, backfilled =
 
 -- name: drop_notes
 -- What was noted until now is not to be relayed: all keys are noted again when the stream is enabled.
-DELETE FROM dualwrite.outbox WHERE lane BETWEEN %(lanes)s AND %(lanes)s | 15
+DELETE FROM dualwrite.outbox WHERE lane BETWEEN %(lanes)s AND %(lanes)s | 127
 
 -- name: raise_epoch
 -- Go on behind every epoch that was ever seen.

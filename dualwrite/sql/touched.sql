@@ -33,6 +33,6 @@ VALUES (%(stream)s, %(keys)s::text[], coalesce(cardinality(%(keys)s::text[]), 0)
 -- Keys that have waited for so long to be relayed, up to a number of them.
 SELECT DISTINCT late.key
   FROM (SELECT unnest(o.key || o.others) AS key FROM dualwrite.outbox AS o
-         WHERE o.lane BETWEEN %(lanes)s AND %(lanes)s | 15
+         WHERE o.lane BETWEEN %(lanes)s AND %(lanes)s | 127
            AND o.noted_at < clock_timestamp() - make_interval(secs => %(seconds)s)
          LIMIT %(most)s) AS late

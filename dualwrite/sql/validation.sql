@@ -123,7 +123,9 @@ SELECT z.key, count(*), sum(z.hash)::text, sum(hashint8extended(z.version, z.has
 SELECT waiting.key, min(waiting.id), extract(epoch FROM clock_timestamp() - min(waiting.noted_at))::float8,
        (SELECT o.id FROM dualwrite.outbox o WHERE o.lane = waiting.lane ORDER BY o.id LIMIT 1)
   FROM (SELECT unnest(o.key || o.others) AS key, o.id, o.lane, o.noted_at FROM dualwrite.outbox o
-         WHERE o.lane = ANY (SELECT %(lanes)s | (hashtextextended(k, 0) & 15)::int FROM unnest(%(keys)s::text[]) AS k)) AS waiting
+         WHERE o.lane = ANY (SELECT s.lanes | (hashtextextended(k, 0) & (s.partitions - 1))::int | urgency
+                               FROM dualwrite.stream_state s, unnest(%(keys)s::text[]) AS k, unnest('{0,64}'::int[]) AS urgency
+                              WHERE s.lanes = %(lanes)s)) AS waiting
  WHERE waiting.key = ANY (%(keys)s::text[])
  GROUP BY waiting.key, waiting.lane
 

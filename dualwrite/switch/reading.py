@@ -58,7 +58,7 @@ def _declared(found: Mapping[str, Any] | None) -> dict[str, Any]:
 
 
 def _state(store: Store, row: Mapping[str, Any]) -> State:
-    kept = ("epoch", "capture", "generation", "backfilled")
+    kept = ("epoch", "capture", "generation", "backfilled", "partitions")
     return State(store, Role(row["role"]), **{name: row[name] for name in kept})
 
 

@@ -13,7 +13,10 @@ SECOND_LOOKS = 2
 
 @dataclass(frozen=True)
 class State:
-    """One store's row for one stream. `distrusted`: it may have been written unseen since it was enabled."""
+    """One store's row for one stream. `distrusted`: it may have been written unseen since it was enabled.
+
+    `partitions`: into how many parts its keys fall, the same in both stores unless changing that was left half-done.
+    """
 
     store: Store
     role: Role
@@ -22,6 +25,7 @@ class State:
     generation: int
     backfilled: bool
     distrusted: bool = False
+    partitions: int = 16
 
 
 def state(stream: Stream, store: Store) -> State:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import pytest
 
@@ -57,16 +57,24 @@ def killed_at_the_end(*arguments: str, **changes: str) -> Iterator["subprocess.P
         process.communicate()
 
 
-def test_killed_relays_lose_nothing(screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("relays", [1, 2, 4])
+def test_killed_relays_lose_nothing(
+    screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch, relays: int
+) -> None:
+    """Of a fleet one is killed at a time, while the others go on; small batches, so that some are read ahead."""
     enable(memberships, TESTER)
+    settings = {"INSTRUMENT_REGISTRY_BRAKE_DELETE_ROWS": "1000000", "INSTRUMENT_REGISTRY_BATCH_SIZE": "20"}
     stop, done = threading.Event(), list[int]()
     writers = [threading.Thread(target=scribble, args=(seed, stop, done)) for seed in range(WRITERS)]
     for writer in writers:
         writer.start()
     try:
-        for _ in range(KILLS):
-            with killed_at_the_end("relay", INSTRUMENT_REGISTRY_BRAKE_DELETE_ROWS="1000000"):
-                _wait_until_it_relays(memberships)
+        with ExitStack() as others:
+            for _ in range(relays - 1):
+                others.enter_context(killed_at_the_end("relay", **settings))
+            for _ in range(KILLS):
+                with killed_at_the_end("relay", **settings):
+                    _wait_until_it_relays(memberships)
     finally:
         stop.set()
         for writer in writers:

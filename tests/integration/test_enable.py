@@ -127,7 +127,7 @@ def test_enabling_refuses_every_relay_that_worked_before(registry: Session, memb
     before = one(registry, "SELECT sum(epoch) FROM dualwrite.relay_fence WHERE stream = 'index_memberships'")
     switch.follow(memberships, Store.REGISTRY, 0, TESTER)
     after = one(registry, "SELECT sum(epoch) FROM dualwrite.relay_fence WHERE stream = 'index_memberships'")
-    assert after - before == 16
+    assert after - before == 64, "each of the partitions there can be"
 
 
 def test_a_backfill_in_several_steps_notes_every_row_once(

@@ -153,7 +153,7 @@ def test_a_relay_whose_session_ended_is_down_whatever_the_other_database_has_loc
         "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
         " WHERE datname = current_database() AND application_name = %s"
     )
-    assert screener.execute(gone, ("dualwrite relay instruments reader",)).fetchone() == (True,)
+    assert screener.execute(gone, ("dualwrite relay instruments presence",)).fetchone() == (True,)
     found = result_of("relay")
     assert found.details["error"] == "no relay works on stream instruments"
     assert found.details["index_memberships"]["partitions_held"] == 16

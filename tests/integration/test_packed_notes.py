@@ -9,7 +9,7 @@ from dualwrite import outbox, switch
 from dualwrite.exceptions import Held
 from dualwrite.models import ParkedKey
 from dualwrite.relay import parking, worker
-from dualwrite.relay.pipe import PARTITIONS, Moved
+from dualwrite.relay.pipe import Moved
 from dualwrite.relay.reader import Reader
 from dualwrite.stages import Store
 from dualwrite.stores import Session, dedicated
@@ -52,7 +52,7 @@ def test_many_rows_written_at_once_arrive(screener: Session, registry: Session, 
 
 @pytest.mark.parametrize("size", [1, 2, 31, 100, ROWS - 1, ROWS, ROWS + 64, 2 * ROWS])
 def test_notes_are_taken_whole_oldest_first_until_they_carry_enough_keys(
-    screener: Session, reader: Reader, size: int
+    screener: Session, reader: Reader, memberships: Stream, size: int
 ) -> None:
     fill(screener, ROWS)
     add(screener, "LAST", "X")
@@ -62,7 +62,7 @@ def test_notes_are_taken_whole_oldest_first_until_they_carry_enough_keys(
             break
         expected.append(note)
         carried += note[2]
-    taken = reader.take(PARTITIONS, size)
+    taken = reader.take([memberships.lane(p) for p in range(16)], size)
     assert taken.notes == carried
     assert taken.oldest_note == min(number for _, number, _ in expected)
     batch = "SELECT lane, id, count(*) FROM pg_temp.batch_index_memberships GROUP BY lane, id ORDER BY lane, id"
@@ -77,7 +77,7 @@ def test_lanes_are_taken_in_the_order_in_which_they_are_given(
     screener: Session, reader: Reader, memberships: Stream
 ) -> None:
     fill(screener, ROWS)
-    reader.take([9, 3], 1)
+    reader.take([memberships.lane(9), memberships.lane(3)], 1)
     assert column(reader._session, "SELECT DISTINCT lane & 15 FROM pg_temp.batch_index_memberships") == [9]
 
 

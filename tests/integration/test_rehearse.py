@@ -27,7 +27,7 @@ UNION ALL SELECT 'function ' || proname FROM pg_proc WHERE proname LIKE 'rehears
 UNION ALL SELECT 'state' FROM dualwrite.stream_state WHERE stream = 'rehearsal'
 UNION ALL SELECT 'fence' FROM dualwrite.relay_fence WHERE stream = 'rehearsal'
 UNION ALL SELECT 'installation' FROM dualwrite.installation WHERE stream = 'rehearsal'
-UNION ALL SELECT 'note' FROM dualwrite.outbox WHERE lane & ~15 NOT IN (SELECT lanes FROM dualwrite.stream_state)
+UNION ALL SELECT 'note' FROM dualwrite.outbox WHERE lane & ~127 NOT IN (SELECT lanes FROM dualwrite.stream_state)
 """
 
 

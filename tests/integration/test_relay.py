@@ -144,7 +144,7 @@ def test_a_relay_that_slept_through_a_takeover_is_refused(
         context.__exit__(None, None, None)
         monkeypatch.undo()
         screener.execute("UPDATE index_memberships SET weight = 2")
-        screener.execute("SELECT pg_terminate_backend(%s)", (zombie._source.info.backend_pid,))
+        screener.execute("SELECT pg_terminate_backend(%s)", (zombie._presence._session.info.backend_pid,))
         worker.drain(memberships)
 
         return nullcontext(old)
@@ -170,9 +170,11 @@ def test_a_store_that_has_become_the_authority_is_not_written(
 def test_two_relays_do_not_work_on_the_same_partition(stores: None, memberships: Stream) -> None:
     with opened(memberships) as first:
         assert len(first.partitions) == 16
-        assert open_pipe(memberships) is None
-    with opened(memberships) as second:
-        assert len(second.partitions) == 16, "the first one's partitions are free when it is gone"
+        with opened(memberships) as second:
+            assert second.partitions == [], "it stands by, so that the first one sees it and gives it its share"
+            assert second.move() == Moved()
+    with opened(memberships) as third:
+        assert len(third.partitions) == 16, "the first one's partitions are free when it is gone"
 
 
 def test_partitions_of_a_relay_that_has_gone_are_taken_over_by_one_that_runs(stores: None, memberships: Stream) -> None:

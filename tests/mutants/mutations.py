@@ -6,7 +6,8 @@ from pathlib import Path
 STATE, INSTALL, RELAY = "dualwrite/sql/state.sql", "dualwrite/sql/install.sql", "dualwrite/sql/relay.sql"
 READER, APPLIER, PIPE = "dualwrite/relay/reader.py", "dualwrite/relay/applier.py", "dualwrite/relay/pipe.py"
 STEPS, SETTLE, DECISION = "dualwrite/switch/steps.py", "dualwrite/switch/settle.py", "dualwrite/switch/decision.py"
-CHANGE = "dualwrite/switch/change.py"
+CHANGE, HORIZON = "dualwrite/switch/change.py", "dualwrite/relay/horizon.py"
+PARTITIONS, OUTBOX_SQL = "dualwrite/sql/partitions.sql", "dualwrite/sql/outbox.sql"
 ENABLE, LAST_KEYS, OUTBOX = "dualwrite/control/enable.py", "dualwrite/control/last_keys.py", "dualwrite/outbox.py"
 
 
@@ -45,12 +46,13 @@ def sql(file: str, name: str, old: str, new: str = "") -> Edit:
 
 
 #: The copy of the whole table from which the mutant reads its records, made before it takes notes.
-EARLIER = """        self._session.execute("DROP TABLE IF EXISTS pg_temp.earlier")
-        earlier = sql.SQL("CREATE TEMP TABLE earlier AS TABLE {}")
-        self._session.execute(earlier.format(projection.table(self._side)))
+EARLIER = """            self._session.execute("DROP TABLE IF EXISTS pg_temp.earlier")
+            earlier = sql.SQL("CREATE TEMP TABLE earlier AS TABLE {}")
+            self._session.execute(earlier.format(projection.table(self._side)))
 """
-TAKE = '        row = self._session.execute(compose("relay", "took", '
-DONE = "        self._reader.done(self._applier.counted)\n"
+TAKE = '            row = self._session.execute(compose("relay", "took", '
+DONE = "        self._ahead.done(batch, self._applier.counted)\n"
+DROP = "        self._ahead.drop()\n        self._applier.let_go(partitions)\n"
 FOLLOW = "    switch.follow(stream, authority.peer, epoch, actor)\n"
 BEGIN = "    generation, epoch = switch.begin_capture(stream, authority, actor)\n"
 NOTE = "    noted = outbox.note_all(stream, authority, generation, progress)\n"
@@ -158,14 +160,34 @@ MUTATIONS = {
     ),
     "notes deleted only when applied": Mutation(
         (
-            Edit(PIPE, DONE, "        self._reader.forget()\n"),
+            Edit(PIPE, DONE, "        batch.reader.forget()\n"),
             Edit(
                 PIPE,
                 '        reach("relay taken")\n',
-                '        self._reader.done(None)\n        reach("relay taken")\n',
+                '        batch.reader.done(None)\n        reach("relay taken")\n',
             ),
         ),
         "test_relay.py::test_notes_outlive_a_relay_that_dies_after_applying",
+    ),
+    "what was read ahead dropped when partitions are given away": Mutation(
+        (Edit(PIPE, DROP, "        self._applier.let_go(partitions)\n"),),
+        "test_fleet.py::test_a_relay_gives_nothing_away_that_it_has_in_hand",
+    ),
+    "number of partitions compared in the applying transaction": Mutation(
+        (Edit(APPLIER, "if row[2] != self._number:", "if False:"),),
+        "test_partitions.py::test_a_writer_that_mirrors_with_the_old_number_is_refused",
+    ),
+    "nothing noted when the number of partitions changes": Mutation(
+        (sql(PARTITIONS, "lead", "AND NOT EXISTS", "AND true OR NOT EXISTS"),),
+        "test_partitions.py::test_keys_noted_by_hand_meanwhile_stop_it_and_both_stores_agree_still",
+    ),
+    "keys noted by hand wait for the number of partitions": Mutation(
+        (sql(OUTBOX_SQL, "note", "   FOR SHARE OF s"),),
+        "test_partitions.py::test_who_notes_keys_by_hand_waits_and_takes_the_new_number",
+    ),
+    "every earlier transaction ended before its notes are passed over": Mutation(
+        (Edit(HORIZON, "if unfinished < before:", "if unfinished < 0:"),),
+        "test_outbox_bloat.py::test_a_transaction_that_drew_its_number_early_and_commits_late_is_relayed",
     ),
     "union of both stores' keys": Mutation(
         (Edit(OUTBOX, "noted = _note_foreign(session, stream, store, generation)", "noted = 0"),),

@@ -5,7 +5,9 @@ can be replayed and shrunk.
 """
 
 from collections.abc import Callable
+from contextlib import suppress
 
+import psycopg
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
@@ -14,15 +16,17 @@ from dualwrite.control import transition
 from dualwrite.control.disable import disable
 from dualwrite.control.enable import enable
 from dualwrite.control.handover import hand_over
+from dualwrite.control.partitions import repartition
 from dualwrite.exceptions import DualWriteError
+from dualwrite.relay.inline import open_inline
 from dualwrite.relay.worker import Lane
 from dualwrite.stages import Role, Store
-from dualwrite.stream import Stream
+from dualwrite.stream import Stream, key_text
 from tests.conftest import TESTER
 from tests.stateful.sleepers import MOST_PLACES, Killed, Sleeper
 from tests.stateful.transactions import OpenTransaction
 from tests.stateful.world import World
-from tests.writing import WRITES
+from tests.writing import INDEX, WRITES
 
 SYMBOLS = [*"ABCDEFGH"]
 MOST_SLEEPERS = 4
@@ -42,6 +46,16 @@ def relay(stream: Stream) -> None:
         lane.close()
 
 
+def mirror(stream: Stream) -> None:
+    """A writer that mirrors what it has just written; it goes on with what it opened, whatever happens meanwhile."""
+    pipe = open_inline(stream, seconds=2)
+    if pipe is not None:
+        # As the writing service takes it: the keys are noted, the relay does it then.
+        with pipe, suppress(psycopg.Error):
+            for _ in range(BATCHES):
+                pipe.mirror([key_text([f"NSE:{symbol}", INDEX]) for symbol in SYMBOLS[:3]])
+
+
 WORK: dict[str, Callable[[Stream], object]] = {
     "relay": relay,
     "switch": lambda stream: hand_over(stream, switch.authority(stream).store.peer, TESTER),
@@ -49,11 +63,23 @@ WORK: dict[str, Callable[[Stream], object]] = {
     "repair": lambda stream: transition.settle_and_repair(stream, TESTER),
     "enable": lambda stream: enable(stream, TESTER),
     "disable": lambda stream: disable(stream, TESTER),
+    "mirror": mirror,
+    "partitions": lambda stream: repartition(stream, 2 if switch.authority(stream).partitions > 2 else 16, TESTER),
 }
 
 #: Where each of them can fall asleep.
 PLACES = {
-    "relay": ("relay opening", "relay fences taken", "relay taken", "relay read", "relay may apply", "relay applied"),
+    "relay": (
+        "relay opening",
+        "relay fences taken",
+        "relay gives partitions away",
+        "relay taken",
+        "relay read",
+        "relay may apply",
+        "relay applied",
+    ),
+    "mirror": ("inline taken", "relay may apply anew", "inline applied"),
+    "partitions": ("relay read", "relay applied", "partitions drained", "partitions half-done"),
     "switch": (
         "relay read",
         "relay applied",
@@ -83,7 +109,9 @@ ENDINGS = (DualWriteError, Killed)
 #: What makes up for losses, or wipes them out: left out of some histories.
 RESTLESS = ("enable", "disable", "truncate")
 SLEEPS = st.sampled_from([(work, place) for work, places in PLACES.items() for place in places])
-WORKS = st.sampled_from(["relay", "relay", "switch", "switch", "settle", "repair", "enable", "disable"])
+WORKS = st.sampled_from(
+    ["relay", "relay", "switch", "switch", "settle", "repair", "enable", "disable", "mirror", "partitions"]
+)
 KINDS = st.sampled_from([*sorted(set(WRITES) - {"truncate"}) * 2, "truncate"])
 SOME = st.lists(st.sampled_from(SYMBOLS), min_size=1, max_size=3, unique=True)
 

@@ -13,6 +13,7 @@ from django.db import DatabaseError, connections
 from dualwrite import outbox, stores, switch
 from dualwrite.control import disable
 from dualwrite.control.enable import enable
+from dualwrite.control.partitions import agree
 from dualwrite.exceptions import NotAuthority
 from dualwrite.models import ParkedKey, StageTransition, StreamControl, TransitionStatus
 from dualwrite.relay import pipe, worker
@@ -43,7 +44,7 @@ DELETE FROM dualwrite.outbox;
 """
 BEGIN = """
 UPDATE dualwrite.stream_state SET role = %(role)s, capture = %(authority)s, backfilled = %(authority)s,
-       distrusted = false, epoch = %(epoch)s, peer_epoch = %(epoch)s, generation = generation + 1
+       distrusted = false, epoch = %(epoch)s, peer_epoch = %(epoch)s, generation = generation + 1, partitions = 16
  WHERE stream = 'index_memberships'
 """
 
@@ -64,6 +65,8 @@ def impatient() -> Iterator[None]:
         patch.setenv("INSTRUMENT_REGISTRY_SWITCH_TIMEOUT_SECONDS", "2")
         patch.setenv("INSTRUMENT_REGISTRY_SWITCH_LOCK_SECONDS", "0.1")
         patch.setenv("INSTRUMENT_REGISTRY_BRAKE_DELETE_ROWS", "1000000")
+        # So that a relay has one batch in hand and one read ahead.
+        patch.setenv("INSTRUMENT_REGISTRY_BATCH_SIZE", "2")
         yield
 
 
@@ -143,6 +146,7 @@ class World:
         switch.settle(self.stream, TESTER)
         here = switch.authority(self.stream)
         assert here.role is Role.AUTHORITY, here
+        agree(self.stream, TESTER)
         enable(self.stream, TESTER)
         worker.drain(self.stream)
         assert outbox.pending(self.stream, here.store).count == 0

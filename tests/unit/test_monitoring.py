@@ -195,7 +195,7 @@ def test_a_disk_with_less_free_than_the_threshold_is_down() -> None:
 def test_a_relay_is_judged_by_its_partitions_and_the_oldest_key(
     held: int, age: float, standing: str, words: list[str]
 ) -> None:
-    one = Relaying("memberships", held, (), 1, age, 0, standing)
+    one = Relaying("memberships", 16, held, (), 1, age, 0, standing, "")
     assert RelayCheck().troubles(one) == words
 
 

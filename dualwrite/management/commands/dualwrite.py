@@ -31,7 +31,9 @@ class Command(OperatorCommand):
         which.add_argument("--all", action="store_true", help="every stream")
         parser.add_argument("--store", help="screener or registry")
         parser.add_argument("--role", help="the engine's database role, for install and sql")
-        parser.add_argument("--to", metavar="STAGE", help="the stage to go to, for advance and rollback")
+        parser.add_argument(
+            "--to", metavar="STAGE", help="the stage to go to, for advance and rollback; a number, for partitions"
+        )
         parser.add_argument("--from", metavar="STAGE", help="refuse it unless it is this stage; advance and rollback")
         parser.add_argument("--key", action="append", help="one key, as a JSON array; for redrive also several times")
         parser.add_argument("--reason", default="", help="why; kept in the audit")

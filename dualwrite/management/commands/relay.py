@@ -2,13 +2,23 @@
 
 import signal
 import threading
-from argparse import ArgumentParser
+from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
+from dualwrite import switch
 from dualwrite.control import ceiling
 from dualwrite.management.base import OperatorCommand, chosen_streams
 from dualwrite.management.progress import Steps
 from dualwrite.relay import worker
+from dualwrite.relay.pipe import check_partitions
+
+
+def partitions(text: str) -> range:
+    """Partitions as an operator names them: 3, or 0-7. Raises ArgumentTypeError."""
+    low, dash, high = text.partition("-")
+    if not low.isdigit() or (dash and not high.isdigit()) or int(high or low) < int(low):
+        raise ArgumentTypeError(f"{text!r} is no partition; valid: a number, or two as in 0-7")
+    return range(int(low), int(high or low) + 1)
 
 
 class Command(OperatorCommand):
@@ -17,16 +27,27 @@ class Command(OperatorCommand):
     help = __doc__ or ""
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """--once, --stream."""
+        """--once, --stream, --partition."""
         super().add_arguments(parser)
         parser.add_argument("--once", action="store_true", help="drain what waits, then exit")
         parser.add_argument("--stream", help="only this stream")
+        parser.add_argument(
+            "--partition",
+            action="append",
+            default=[],
+            type=partitions,
+            metavar="N[-M]",
+            help="only these partitions, instead of a share of all; may be given several times",
+        )
 
     def run(self, options: dict[str, Any]) -> int:
         """Exit code 1 when keys were parked by --once."""
         streams = chosen_streams(options)
+        only = sorted({p for given in options["partition"] for p in given})
+        for stream in streams if only else []:
+            check_partitions(stream, only, switch.authority(stream).partitions)
         if options["once"]:
-            return self._once(options, streams)
+            return self._once(options, streams, only)
         stop = threading.Event()
         for number in (signal.SIGTERM, signal.SIGINT):
             # Only a flag: the batch in hand is finished, and a second signal ends the process at once.
@@ -34,18 +55,18 @@ class Command(OperatorCommand):
         watcher = threading.Thread(target=ceiling.watch, args=(stop,), name="outbox ceiling")
         watcher.start()
         try:
-            worker.run(streams, stop)
+            worker.run(streams, stop, only)
         finally:
             stop.set()
             watcher.join()
         return 0
 
-    def _once(self, options: dict[str, Any], streams: list[Any]) -> int:
+    def _once(self, options: dict[str, Any], streams: list[Any], only: list[int]) -> int:
         moved = {}
         with Steps() as steps:
             for stream in streams:
                 steps.begin(f"{stream.name}: relaying")
-                moved[stream.name] = worker.drain(stream, steps.at)
+                moved[stream.name] = worker.drain(stream, steps.at, only)
         rows = [{"name": name, "relayed": m.keys, "parked": m.parked} for name, m in moved.items()]
         text = "\n".join(f"{r['name']}: {r['relayed']} keys relayed, {r['parked']} parked" for r in rows)
         self.answer(options, {"streams": rows}, text)

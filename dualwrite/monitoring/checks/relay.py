@@ -9,7 +9,8 @@ from dualwrite.control.parked import parked_count
 from dualwrite.models import StreamControl
 from dualwrite.monitoring.exceptions import Down
 from dualwrite.monitoring.health import Check
-from dualwrite.relay.pipe import PARTITIONS
+from dualwrite.relay import sparing
+from dualwrite.relay.fleet import lock_name
 from dualwrite.sql import statement
 from dualwrite.stages import Role, Store
 from dualwrite.stores import cursor, reaching
@@ -18,15 +19,17 @@ from dualwrite.stream import Stream, all_streams
 
 @dataclass(frozen=True)
 class Relaying:
-    """How one mirrored stream is relayed; `standing` says why it stands still, empty when it does not."""
+    """How one mirrored stream is relayed; `standing` says why it stands still, `spared` why its mirror is spared."""
 
     stream: str
+    partitions: int
     partitions_held: int
     holders: tuple[str, ...]
     pending: int
     oldest_age_seconds: float
     parked: int
     standing: str
+    spared: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,8 +55,8 @@ class RelayCheck(Check):
         found = []
         if not one.partitions_held:
             found.append(f"no relay works on stream {one.stream}")
-        elif one.partitions_held < len(PARTITIONS):
-            found.append(f"{one.stream}: {one.partitions_held} of {len(PARTITIONS)} partitions are worked on")
+        elif one.partitions_held < one.partitions:
+            found.append(f"{one.stream}: {one.partitions_held} of {one.partitions} partitions are worked on")
         if one.oldest_age_seconds > self.oldest_limit_seconds and not one.standing:
             found.append(f"{one.stream}: the oldest noted key waits for {one.oldest_age_seconds:.0f} s")
         return found
@@ -68,17 +71,19 @@ def relaying(stream: Stream) -> Relaying | None:
     waiting = outbox.pending(stream, authority.store)
     return Relaying(
         stream=stream.name,
-        partitions_held=_partitions_held(stream, authority.store),
+        partitions=authority.partitions,
+        partitions_held=_partitions_held(stream, authority.store, authority.partitions),
         holders=_holders(stream, mirror),
         pending=waiting.count,
         oldest_age_seconds=waiting.oldest_age_seconds,
         parked=parked_count(stream),
         standing=_standing(stream),
+        spared=sparing.reason(stream, mirror),
     )
 
 
-def _partitions_held(stream: Stream, store: Store) -> int:
-    names = [f"{stream.name}/{partition}" for partition in PARTITIONS]
+def _partitions_held(stream: Stream, store: Store, number: int) -> int:
+    names = [lock_name(stream, partition) for partition in range(number)]
     with cursor(store) as found:
         found.execute(statement("monitoring", "partitions_held"), {"names": names})
         return int(found.fetchone()[0])
@@ -103,10 +108,12 @@ def _as_data(one: Relaying | None) -> dict[str, Any]:
         return {"mirrored": False}
     return {
         "mirrored": True,
+        "partitions": one.partitions,
         "partitions_held": one.partitions_held,
         "holders": list(one.holders),
         "pending": one.pending,
         "oldest_age_seconds": round(one.oldest_age_seconds, 3),
         "parked": one.parked,
         "standing_still": one.standing or None,
+        "mirror_spared": one.spared or None,
     }

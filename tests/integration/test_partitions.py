@@ -1,0 +1,171 @@
+"""Changing into how many partitions the keys fall: only when nothing is noted, and nobody goes on by the old number."""
+
+import json
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from io import StringIO
+
+import pytest
+from django.core.management import call_command
+
+from dualwrite import failpoints, outbox, switch
+from dualwrite.control.partitions import repartition
+from dualwrite.exceptions import ConcurrentChange, Refused, Superseded, UsageError
+from dualwrite.relay import worker
+from dualwrite.relay.inline import open_inline
+from dualwrite.stages import Store
+from dualwrite.stores import Session, dedicated
+from dualwrite.stream import Stream
+from tests.conftest import TESTER
+from tests.integration.moving import Killed, eventually, kill
+from tests.integration.relays import relay
+from tests.support import add, at_work, column, enabled, fill, mirrored, one, opened, until_it_waits
+
+
+@contextmanager
+def at(point: str, action: Callable[[], None]) -> Iterator[None]:
+    """Something happens there."""
+    failpoints.at(point, action)
+    try:
+        yield
+    finally:
+        failpoints.clear()
+
+
+NUMBERS = "SELECT partitions FROM dualwrite.stream_state WHERE stream = 'index_memberships'"
+
+
+@pytest.fixture(autouse=True)
+def enabled_stream(stores: None, memberships: Stream) -> None:
+    enabled(memberships)
+
+
+def numbers(*sessions: Session) -> set[int]:
+    return {one(session, NUMBERS) for session in sessions}
+
+
+@pytest.mark.parametrize("to", [1, 2, 32, 64])
+def test_keys_fall_into_as_many_partitions_as_were_chosen(
+    screener: Session, registry: Session, memberships: Stream, to: int
+) -> None:
+    fill(screener, 100)
+    done = repartition(memberships, to, TESTER)
+    assert (done.before, done.partitions, done.changed) == (16, to, True)
+    assert numbers(screener, registry) == {to}
+    assert len(mirrored(registry)) == 100, "what waited was relayed first"
+    screener.execute("UPDATE index_memberships SET weight = 1")
+    add(screener, "ONE", weight=1)
+    used = column(screener, "SELECT DISTINCT partition FROM dualwrite.waiting")
+    assert max(used) < to
+    assert len(used) > to / 3
+    worker.drain(memberships)
+    assert set(mirrored(registry).values()) == {1}
+
+
+def test_a_running_relay_goes_on_with_the_new_number(screener: Session, registry: Session, memberships: Stream) -> None:
+    with relay(memberships):
+        repartition(memberships, 64, TESTER)
+        fill(screener, 300)
+        eventually(lambda: len(mirrored(registry)) == 300, seconds=20)
+        repartition(memberships, 4, TESTER)
+        screener.execute("UPDATE index_memberships SET weight = 2")
+        eventually(lambda: set(mirrored(registry).values()) == {2}, seconds=20)
+
+
+def test_a_relay_with_keys_of_the_old_number_in_hand_is_refused(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
+    with opened(memberships) as old:
+        registry.execute("UPDATE dualwrite.stream_state SET partitions = 4 WHERE stream = 'index_memberships'")
+        add(screener, "A")
+        with pytest.raises(Superseded, match="the number of its partitions was changed"):
+            old.move()
+        with pytest.raises(Refused, match="16 in the screener store and 4 in the registry store"):
+            old.check()
+
+
+def test_a_writer_that_mirrors_with_the_old_number_is_refused(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
+    """It takes fences whoever has them, so nothing but the number can refuse it."""
+    add(screener, "A")
+    inline = open_inline(memberships, seconds=5)
+    assert inline is not None
+    with inline:
+        registry.execute("UPDATE dualwrite.stream_state SET partitions = 4 WHERE stream = 'index_memberships'")
+        with pytest.raises(Superseded, match="the number of its partitions was changed"):
+            inline.mirror(['["NSE:A","NIFTY 50"]'])
+    assert mirrored(registry) == {}
+
+
+@pytest.mark.parametrize("died", ["partitions drained", "partitions half-done"])
+def test_one_that_dies_half_way_loses_nothing_and_is_done_again(
+    screener: Session, registry: Session, memberships: Stream, died: str
+) -> None:
+    add(screener, "A")
+    with at(died, kill), pytest.raises(Killed):
+        repartition(memberships, 4, TESTER)
+    add(screener, "B")
+    if died == "partitions half-done":
+        assert numbers(screener, registry) == {4, 16}
+        with pytest.raises(Refused, match="dualwrite partitions --stream index_memberships --to 4"):
+            worker.drain(memberships)
+    repartition(memberships, 4, TESTER)
+    assert numbers(screener, registry) == {4}
+    worker.drain(memberships)
+    assert sorted(mirrored(registry)) == ["NSE:A", "NSE:B"]
+
+
+def test_keys_noted_by_hand_meanwhile_stop_it_and_both_stores_agree_still(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
+    add(screener, "A")
+    worker.drain(memberships)
+
+    def note() -> None:
+        outbox.note(memberships, Store.SCREENER, ['["NSE:A","NIFTY 50"]'], outbox.Cause.REDRIVE)
+
+    with at("partitions half-done", note), pytest.raises(ConcurrentChange, match="keys were noted meanwhile"):
+        repartition(memberships, 4, TESTER)
+    assert numbers(screener, registry) == {16}
+    worker.drain(memberships)
+
+
+def test_who_notes_keys_by_hand_waits_and_takes_the_new_number(screener: Session, memberships: Stream) -> None:
+    """Else its notes would have the partitions of the old number."""
+    keys = [f'["NSE:S{number}","X"]' for number in range(50)]
+    with dedicated(Store.SCREENER, "change") as changing, changing.transaction():
+        changing.execute("UPDATE dualwrite.stream_state SET partitions = 2 WHERE stream = 'index_memberships'")
+        with at_work(lambda: outbox.note(memberships, Store.SCREENER, keys, outbox.Cause.REDRIVE)) as noting:
+            until_it_waits(screener, noting)
+            changing.execute("COMMIT")
+            assert noting.result(20) == 50
+        changing.execute("BEGIN")
+    assert set(column(screener, "SELECT partition FROM dualwrite.waiting")) == {0, 1}
+
+
+def test_both_stores_have_the_number_so_that_they_can_change_roles(memberships: Stream) -> None:
+    repartition(memberships, 8, TESTER)
+    assert {state.partitions for state in switch.both(memberships)} == {8}
+
+
+@pytest.mark.parametrize("to", [0, 3, 15, 128])
+def test_a_number_that_is_none_is_refused_and_the_valid_ones_are_named(memberships: Stream, to: int) -> None:
+    with pytest.raises(UsageError, match=f"{to} is no number of partitions; valid: 1, 2, 4, 8, 16, 32, 64"):
+        repartition(memberships, to, TESTER)
+
+
+def said(*words: str) -> dict[str, object]:
+    out = StringIO()
+    call_command("dualwrite", "partitions", "--stream", "index_memberships", *words, "--json", stdout=out)
+    return dict(json.loads(out.getvalue()))
+
+
+def test_the_command_shows_plans_changes_and_audits(screener: Session, registry: Session) -> None:
+    assert said() == {"stream": "index_memberships", "partitions": 16}
+    assert said("--to", "4", "--dry-run")["changed"] is True
+    assert numbers(screener, registry) == {16}
+    assert said("--to", "4")["partitions"] == 4
+    assert said("--to", "4")["changed"] is False
+    for session in (screener, registry):
+        assert one(session, "SELECT count(*) FROM dualwrite.audit WHERE verb = 'partitions'") == 1
