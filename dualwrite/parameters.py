@@ -145,6 +145,12 @@ OUTBOX_ALARM_PERCENT = Parameter(
     between(1, 100, float),
     "share of a ceiling of the outbox from which on it is told",
 )
+DELETED_ROWS_KEPT_DAYS = Parameter(
+    "DELETED_ROWS_KEPT_DAYS",
+    30,
+    between(0, 36_500, int),
+    "for how many days a row that the relay deleted from the mirror is kept; 0: not at all",
+)
 OUTBOX_AT_LIMIT = Parameter(
     "OUTBOX_AT_LIMIT",
     "disable",
@@ -279,6 +285,7 @@ ALL: tuple[Parameter[bool] | Parameter[int] | Parameter[float] | Parameter[str] 
     OUTBOX_MAX_BYTES,
     OUTBOX_MAX_DATABASE_BYTES,
     OUTBOX_ALARM_PERCENT,
+    DELETED_ROWS_KEPT_DAYS,
     OUTBOX_AT_LIMIT,
     MIRROR_MAX_SESSIONS,
     MIRROR_MAX_REPLICA_LAG_SECONDS,

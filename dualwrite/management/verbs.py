@@ -21,6 +21,7 @@ from dualwrite.control.uninstall import uninstall
 from dualwrite.exceptions import DualWriteError, UsageError
 from dualwrite.management.answering import Answer, Options, each, mirrored, named_store, one_stream
 from dualwrite.management.base import actor, chosen_streams
+from dualwrite.management.deleted import do_deleted, do_undelete
 from dualwrite.management.keys import do_explain, do_parked, do_redrive, do_skip
 from dualwrite.management.progress import Steps
 from dualwrite.management.render import disabled_text, moved_text, status_text
@@ -241,6 +242,8 @@ VERBS: dict[str, Callable[[Options], Answer]] = {
     "parked": do_parked,
     "redrive": do_redrive,
     "skip": do_skip,
+    "deleted": do_deleted,
+    "undelete": do_undelete,
     "explain": do_explain,
     "partitions": do_partitions,
     "verify": do_verify,
@@ -249,13 +252,16 @@ VERBS: dict[str, Callable[[Options], Answer]] = {
 
 #: An option that would be passed over in silence may have been meant: --dry-run above all.
 TAKEN_BY: dict[str, frozenset[str]] = {
-    "dry_run": frozenset({"enable", "disable", "pause", "resume", "advance", "rollback", "backfill", "partitions"}),
+    "dry_run": frozenset(
+        {"enable", "disable", "pause", "resume", "advance", "rollback", "backfill", "partitions", "undelete"}
+    ),
     "force": frozenset({"enable", "pair", "resume", "advance", "rollback", "uninstall"}),
     "to": frozenset({"advance", "rollback", "partitions"}),
     "from": frozenset({"advance", "rollback"}),
     "store": frozenset({"install", "uninstall", "sql", "pair"}),
     "role": frozenset({"install", "sql"}),
-    "key": frozenset({"redrive", "skip", "explain"}),
+    "key": frozenset({"redrive", "skip", "explain", "deleted", "undelete"}),
+    "since": frozenset({"deleted", "undelete"}),
     "words": frozenset({"explain"}),
     "seconds": frozenset({"rehearse"}),
     "rate": frozenset({"rehearse"}),

@@ -10,6 +10,7 @@ from psycopg import sql
 from dualwrite import projection
 from dualwrite.exceptions import DualWriteError, Overtaken, Superseded
 from dualwrite.failpoints import reach
+from dualwrite.parameters import DELETED_ROWS_KEPT_DAYS
 from dualwrite.relay import parking
 from dualwrite.relay.parking import Failure
 from dualwrite.relay.readback import ReadBack
@@ -32,6 +33,8 @@ INLINE = "inline/"
 #: More keys than this that no validation has looked at are dropped; it looks at everything then.
 MOST_TOUCHED = 5_000_000
 TOUCHED_CHECK_BATCHES = 500
+#: Deleted rows that are given up at a time.
+MOST_PRUNED = 10_000
 #: Of records handed to the server at a time.
 CHUNK_BYTES = 64 * 1024
 
@@ -136,11 +139,25 @@ class Applier:
         deletes = self._count("would_delete", match=self._match, is_record=projection.is_record(self._side))
         if deletes:
             brake(deletes, self._mirror_rows)
+            self._keep_deleted()
         changed = self._together(keys) if together else self._session.execute(self._merge, prepare=True).rowcount
         otherwise = self._read_back.kept_otherwise() if changed else {}
         counted = self._count_applied(keys, newest_note)
-        self._drop_touched()
+        self._drop_old()
         return Applied(keys, changed, {**dict.fromkeys(duplicates, parking.DUPLICATE_KEY), **otherwise}), counted
+
+    def _keep_deleted(self) -> None:
+        if DELETED_ROWS_KEPT_DAYS.value():
+            query = compose(
+                "deleted",
+                "keep",
+                stream=sql.Literal(self._stream.name),
+                staged=self._staged,
+                table=projection.table(self._side),
+                match=self._match,
+                is_record=projection.is_record(self._side),
+            )
+            self._session.execute(query, prepare=True)
 
     def _together(self, keys: int) -> int:
         def merge(staged: sql.Composable) -> int:
@@ -154,12 +171,15 @@ class Applier:
         row = self._session.execute(self._applied, values).fetchone()
         return (partition, int(row[0])) if row else None
 
-    def _drop_touched(self) -> None:
-        """Where nobody validates, the keys kept for it must not grow for ever."""
+    def _drop_old(self) -> None:
+        """Where nobody validates, the keys kept for it must not grow for ever; nor what was deleted here."""
         self._batches += 1
         if (self._batches - 1) % TOUCHED_CHECK_BATCHES == 0:
             values = {"stream": self._stream.name, "most": MOST_TOUCHED}
             self._session.execute(statement("touched", "dropped"), values)
+            days = DELETED_ROWS_KEPT_DAYS.value()
+            values = {"stream": self._stream.name, "days": days, "most": MOST_PRUNED}
+            self._session.execute(statement("deleted", "prune"), values)
 
     def _check_right(self) -> None:
         # The role first, then the fences: whoever changes them takes them in this order, too.

@@ -90,6 +90,16 @@ COMMENT ON COLUMN dualwrite.touched.keys IS 'NULL: there were too many, and they
 COMMENT ON COLUMN dualwrite.touched.number IS 'How many keys.';
 COMMENT ON COLUMN dualwrite.touched.applied_at IS 'When they were applied; NULL for keys put back for another look.';
 
+CREATE TABLE IF NOT EXISTS dualwrite.deleted (
+    id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    stream text NOT NULL,
+    key text NOT NULL,
+    row jsonb NOT NULL,
+    deleted_at timestamptz NOT NULL DEFAULT clock_timestamp()
+);
+CREATE INDEX IF NOT EXISTS deleted_of_key ON dualwrite.deleted (stream, md5(key));
+COMMENT ON TABLE dualwrite.deleted IS 'Rows that were deleted here as the other store deleted them, kept for a while.';
+
 CREATE TABLE IF NOT EXISTS dualwrite.installation (
     stream text PRIMARY KEY,
     version integer NOT NULL,
@@ -184,7 +194,7 @@ GRANT SELECT ON ALL TABLES IN SCHEMA dualwrite TO {role};
 GRANT UPDATE ON dualwrite.stream_state, dualwrite.relay_fence TO {role};
 GRANT UPDATE (peer_identity, peer_place) ON dualwrite.store_identity TO {role};
 GRANT SELECT, UPDATE ON SEQUENCE dualwrite.outbox_id_seq TO {role};
-GRANT INSERT, DELETE ON dualwrite.outbox, dualwrite.touched TO {role};
+GRANT INSERT, DELETE ON dualwrite.outbox, dualwrite.touched, dualwrite.deleted TO {role};
 GRANT INSERT ON dualwrite.audit TO {role};
 
 -- name: missing_rights

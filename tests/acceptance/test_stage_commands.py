@@ -65,7 +65,7 @@ def relay_running() -> Iterator[None]:
             ["redrive", "--all", "--dry-run"],
             "redrive takes no --dry-run; valid with advance, backfill, disable, enable",
         ),
-        (["enable", "--all", "--to", "live"], "enable takes no --to; valid with advance, rollback"),
+        (["enable", "--all", "--to", "live"], "enable takes no --to; valid with advance, partitions, rollback"),
     ],
 )
 def test_a_wrong_word_is_answered_with_the_valid_ones(stores: None, arguments: list[str], valid: str) -> None:

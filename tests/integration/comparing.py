@@ -132,8 +132,12 @@ def things_in(screener: Session, registry: Session) -> Iterator[Things]:
         session.execute("DROP TABLE IF EXISTS public.things")
         session.execute(sql.SQL("CREATE TABLE public.things ({}, active boolean DEFAULT true)").format(columns))
         session.execute("CREATE INDEX ON public.things (a, b)")
+        # Into how many partitions its keys fall stands here.
+        state = "INSERT INTO dualwrite.stream_state (stream, lanes, role) VALUES ('things', %s, 'detached')"
+        session.execute(f"{state} ON CONFLICT DO NOTHING", (THINGS.lanes,))
     try:
         yield Things(sessions)
     finally:
         for session in sessions.values():
             session.execute("DROP TABLE public.things")
+            session.execute("DELETE FROM dualwrite.stream_state WHERE stream = 'things'")

@@ -35,7 +35,14 @@ class Command(OperatorCommand):
             "--to", metavar="STAGE", help="the stage to go to, for advance and rollback; a number, for partitions"
         )
         parser.add_argument("--from", metavar="STAGE", help="refuse it unless it is this stage; advance and rollback")
-        parser.add_argument("--key", action="append", help="one key, as a JSON array; for redrive also several times")
+        parser.add_argument(
+            "--key",
+            action="append",
+            help="one key, as a JSON array; for redrive, deleted and undelete also several times",
+        )
+        parser.add_argument(
+            "--since", metavar="TIME", help="deleted since then, e.g. 2026-05-01T12:00Z; deleted, undelete"
+        )
         parser.add_argument("--reason", default="", help="why; kept in the audit")
         parser.add_argument("--seconds", type=float, help="how long to rehearse, 20 unless said")
         parser.add_argument("--rate", type=float, help="writes a second of a rehearsal, 200 unless said")
