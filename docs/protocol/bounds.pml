@@ -96,8 +96,27 @@
 #define FINISH (FOLLOWS(M) && store[M].epoch == EPOCHS)
 #endif
 
+#ifdef CONFIG_INLINE        /* a writer mirrors what was written, while relays go on or sleep through a switch and back */
+#define OPERATORS 1
+#define INLINES 1
+#define RELAYS 2
+#define WRITERS 1
+#define WRITES MORE(2, 3)
+#define EPOCHS 2
+#define FINISH THERE_AND_BACK
+#endif
+
 #ifndef KEYS
 #define KEYS 1
+#endif
+#ifndef PARTITIONS
+#define PARTITIONS 1
+#endif
+#ifndef INLINES
+#define INLINES 0
+#endif
+#ifndef FLEETS
+#define FLEETS 0
 #endif
 #ifndef WRITERS
 #define WRITERS 0

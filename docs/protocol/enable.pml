@@ -43,7 +43,7 @@ inline capture_on() {
 }
 
 /* Become the mirror: every relay that worked before is refused from now on. */
-#define MAY_FOLLOW (store[OTHER(side)].role == detached || store[OTHER(side)].role == mirror)
+#define MAY_FOLLOW (ROLE_IS_FREE(OTHER(side)) && (store[OTHER(side)].role == detached || store[OTHER(side)].role == mirror))
 inline follow() {
     store[OTHER(side)].role = mirror;
 #ifdef AS_BUILT
@@ -52,7 +52,7 @@ inline follow() {
     store[OTHER(side)].epoch = (store[OTHER(side)].epoch < known -> known : store[OTHER(side)].epoch);
 #endif
 #ifndef NO_FENCE_RAISED_AT_ENABLE
-    store[OTHER(side)].holder = NOBODY;
+    RAISE_FENCES(OTHER(side));
 #endif
     changed(OTHER(side));
     printf("enabler %d makes %c the mirror\n", _pid, NAME(OTHER(side)));

@@ -10,6 +10,9 @@
 #include "stores.pml"
 #include "writer.pml"
 #include "relay.pml"
+#if INLINES
+#include "inline.pml"
+#endif
 #include "switch.pml"
 #include "enable.pml"
 #include "recovery.pml"
@@ -25,6 +28,9 @@ init {
         START(OLD_SNAPSHOTS, SnapshotWriter());
 #endif
         START(RELAYS, Relay(i));
+#if INLINES
+        START(INLINES, Inline(i, (i - 1) % KEYS));
+#endif
         START(OPERATORS, Operator());
         START(ENABLERS, Enabler());
         START(RESUMERS, Resumer())

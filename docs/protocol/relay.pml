@@ -8,7 +8,7 @@ inline forget_batch() {
 
 inline forget_relay() {
     if
-    :: store[OTHER(from)].holder == me -> store[OTHER(from)].holder = NOBODY   /* nobody is left who knows that fence epoch */
+    :: store[OTHER(from)].holder[0] == me -> store[OTHER(from)].holder[0] = NOBODY   /* nobody is left who knows that fence epoch */
     :: else
     fi;
     forget_batch();
@@ -17,7 +17,7 @@ inline forget_relay() {
 
 inline take_fence(s) {
     from = s;
-    store[OTHER(s)].holder = me;
+    store[OTHER(s)].holder[0] = me;
     printf("relay %d takes the fence of %c\n", me, NAME(OTHER(s)))
 }
 
@@ -79,7 +79,7 @@ inline delete_notes() {
 #ifdef NO_FENCE_EPOCH
 #define FENCE_HOLDS true
 #else
-#define FENCE_HOLDS (store[OTHER(from)].holder == me)
+#define FENCE_HOLDS (store[OTHER(from)].holder[0] == me)
 #endif
 #ifdef NO_ROLE_CHECK
 #define ROLE_HOLDS true
@@ -93,14 +93,36 @@ inline delete_notes() {
 #define STILL_HOLDS FENCE_HOLDS
 #endif
 
+/* A writer has mirrored its key since: the fence is taken again, and what was read is read again while it is held. Here
+   any relay may do so that is refused by a fence, whoever raised it; in the code one refused by another relay gives up. */
+inline overtaken() {
+    printf("relay %d is refused by %c\n", me, NAME(OTHER(from)));
+    take_fence(from);
+#ifndef OVERTAKEN_GOES_ON
+    for (k : 0 .. KEYS - 1) { seen[k] = 0 };
+#endif
+    skip
+}
+
+#ifdef OVERTAKEN_GOES_ON
+#define APPLIES_ANEW if :: d_step { FENCE_IS_FREE(OTHER(from), 0) && FENCE_HOLDS && ROLE_HOLDS -> apply() } :: DIES -> goto acquire fi
+#else
+#define APPLIES_ANEW \
+    if :: d_step { FENCE_IS_FREE(OTHER(from), 0) && ROLE_HOLDS -> LOCK(OTHER(from), 0); read_records() } :: DIES -> goto acquire fi; \
+    if \
+    :: d_step { UNLOCK(OTHER(from), 0); take_fence(from); apply() } \
+    :: d_step { UNLOCK(OTHER(from), 0); forget_relay() } -> goto acquire \
+    fi
+#endif
+
 #define DIES d_step { forget_relay() }
 
 proctype Relay(byte me) {
     byte from, ids[KEYS], seen[KEYS];
 acquire:
     if
-    :: d_step { !EMPTY(A) -> take_fence(A) }
-    :: d_step { !EMPTY(M) -> take_fence(M) }
+    :: d_step { !EMPTY(A) && FENCE_IS_FREE(M, 0) -> take_fence(A) }
+    :: d_step { !EMPTY(M) && FENCE_IS_FREE(A, 0) -> take_fence(M) }
     fi;
 batch:
 #ifdef RECORDS_BEFORE_NOTES
@@ -127,7 +149,11 @@ batch:
        :: DIES -> goto acquire
        fi
 #else
-    :: d_step { FENCE_HOLDS && ROLE_HOLDS -> apply() }
+    :: d_step { FENCE_IS_FREE(OTHER(from), 0) && FENCE_HOLDS && ROLE_HOLDS -> apply() }
+#endif
+#if INLINES
+    :: d_step { FENCE_IS_FREE(OTHER(from), 0) && !FENCE_HOLDS && ROLE_HOLDS -> overtaken() };
+       APPLIES_ANEW
 #endif
 #ifdef DELETE_AFTER_REFUSAL
     :: d_step { !(FENCE_HOLDS && ROLE_HOLDS) -> printf("relay %d is refused by %c\n", me, NAME(OTHER(from))) }

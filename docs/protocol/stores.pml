@@ -1,5 +1,7 @@
 /* What is in the two stores, and what must always be true of them. */
 
+#include "asked.pml"
+
 #define A 0
 #define M 1
 #define OTHER(s) (1 - (s))
@@ -20,7 +22,8 @@ typedef Store {
     byte outbox[KEYS];     /* for each key the ids of its notes, as a set of bits; an id never comes twice */
     byte next;             /* the id of the next note */
     byte writing;          /* how many writers hold the stream's lock, shared */
-    byte holder            /* whose fence epoch is the newest: the relay that raised it last, or NOBODY that works */
+    byte holder[PARTITIONS]; /* whose fence epoch is the newest: the relay that raised it last, or NOBODY that works */
+    byte locked            /* partitions whose fences an open transaction holds, and with them the role; as bits */
 }
 Store store[2];
 
@@ -36,23 +39,25 @@ byte k = KEYS;            /* every loop over the keys leaves it like that */
 #define SAME(x, y) (x[0] == y[0])
 #endif
 
+#if PARTITIONS == 2         /* each key is a partition of its own */
+#define FENCE(k) k
+#define RAISE_FENCES(s) store[s].holder[0] = NOBODY; store[s].holder[1] = NOBODY
+#else
+#define FENCE(k) 0
+#define RAISE_FENCES(s) store[s].holder[0] = NOBODY
+#endif
+#if INLINES || FLEETS
+#define ROLE_IS_FREE(s) (store[s].locked == 0)
+#define FENCE_IS_FREE(s, p) ((store[s].locked & (1 << (p))) == 0)
+#define LOCK(s, p) store[s].locked = store[s].locked | (1 << (p))
+#define UNLOCK(s, p) store[s].locked = store[s].locked & ~(1 << (p))
+#else
+#define ROLE_IS_FREE(s) true
+#define FENCE_IS_FREE(s, p) true
+#endif
+
 /* A writer under way holds the lock shared, so whoever wants it alone waits. */
 #define ALONE(s) (store[s].writing == 0)
-
-/* ---- What must hold in every state. -DONLY=... asks for one of them alone. ---- */
-
-#define ALL 0
-#define ONE_AUTHORITY 1    /* never two authorities */
-#define NOTHING_LOST 2     /* the authority has every acknowledged write */
-#define SAME_AT_REST 3     /* backfilled and nothing noted: the mirror equals the authority */
-#define A_WAY_OUT 4        /* some store is the authority, or fenced so that it can be resumed */
-#define WRITES_REFUSED 5   /* no write is taken by a store that is not the authority */
-#define ALWAYS_RECOVERS 6  /* recovery.pml */
-#define REACHED 7          /* the opposite: an error shows that the model gets there at all */
-#ifndef ONLY
-#define ONLY ALL
-#endif
-#define ASKED(property) (ONLY == ALL || ONLY == property)
 
 #define FOLLOWS(a) (store[a].role == authority && store[OTHER(a)].role == mirror)
 #define AT_REST(a) (FOLLOWS(a) && store[a].backfilled && EMPTY(a))

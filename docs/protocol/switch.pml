@@ -33,15 +33,16 @@ inline look(s) {
 
 /* Promote and burn: whichever comes first in the mirror decides what becomes of epoch e. */
 
+#define MIRRORS (PEER.role == mirror && ROLE_IS_FREE(OTHER(side)))
 #ifdef NO_EPOCH_IN_PROMOTE
-#define MAY_PROMOTE (PEER.role == mirror)
+#define MAY_PROMOTE MIRRORS
 #else
-#define MAY_PROMOTE (PEER.role == mirror && PEER.epoch < e)
+#define MAY_PROMOTE (MIRRORS && PEER.epoch < e)
 #endif
 #ifdef NO_EPOCH_IN_BURN
-#define MAY_BURN (PEER.role == mirror && PEER.epoch != e)
+#define MAY_BURN (MIRRORS && PEER.epoch != e)
 #else
-#define MAY_BURN (PEER.role == mirror && PEER.epoch < e)
+#define MAY_BURN (MIRRORS && PEER.epoch < e)
 #endif
 #ifdef NO_DRAIN
 #define WAS_DRAINED true
@@ -104,7 +105,7 @@ inline demote() {
     HERE.backfilled = 0;
 #endif
 #ifndef NO_FENCE_RAISED_AT_DEMOTE
-    HERE.holder = NOBODY;
+    RAISE_FENCES(side);
 #endif
     changed(side);
     printf("operator %d demotes %c\n", _pid, NAME(side));

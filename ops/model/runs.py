@@ -50,7 +50,7 @@ class Run:
 #: What the code does beyond the protocol: a follower takes the authority's epoch, a promotion begins a generation.
 AS_BUILT = "AS_BUILT"
 
-CONFIGS = ("SWITCH", "RELAY", "KEYS", "SNAPSHOT", "ENABLE", "AGAIN", "FILL", "RECOVERY")
+CONFIGS = ("SWITCH", "RELAY", "KEYS", "SNAPSHOT", "ENABLE", "AGAIN", "FILL", "INLINE", "RECOVERY")
 
 #: Left out, in the order of the table in docs/protocol/README.md; the configuration is the one that shows it soonest.
 LEFT_OUT = (
@@ -86,6 +86,12 @@ LEFT_OUT = (
     Run("FILL", Asks.NOTHING_LOST, "NOT_ONLY_BACKFILLED"),
     Run("FILL", Asks.NOTHING_LOST, "DISABLE_WHEN_FENCED"),
     Run("ENABLE", Asks.SAME_AT_REST, "DROP_LATER"),
+    Run("INLINE", Asks.SAME_AT_REST, "INLINE_READS_BEFORE"),
+    Run("INLINE", Asks.SAME_AT_REST, "INLINE_RAISES_NOTHING"),
+    Run("INLINE", Asks.SAME_AT_REST, "INLINE_LETS_GO"),
+    Run("INLINE", Asks.SAME_AT_REST, "INLINE_DELETES_BY_KEY"),
+    Run("INLINE", Asks.NOTHING_LOST, "INLINE_NO_ROLE_CHECK"),
+    Run("INLINE", Asks.SAME_AT_REST, "OVERTAKEN_GOES_ON"),
     Run("RECOVERY", Asks.ALWAYS_RECOVERS, "ONE_SIDE_ONLY"),
     Run("RECOVERY", Asks.ALWAYS_RECOVERS, "NO_RESUMER"),
 )
