@@ -106,11 +106,24 @@
 #define FINISH THERE_AND_BACK
 #endif
 
+#ifdef CONFIG_NUMBER        /* the number of partitions is changed, there and back; number.pml */
+#define CHANGES MORE(2, 3)
+#define COMMANDS MORE(1, 2)
+#define INLINES 1
+#define RELAYS MORE(1, 2)
+#define WRITERS 1
+#define WRITES 2
+#define FINISH (EMPTY && changes == CHANGES && writes == WRITES && number_a == number_m && number_a == 1 + CHANGES % 2)
+#endif
+
 #ifndef KEYS
 #define KEYS 1
 #endif
 #ifndef PARTITIONS
 #define PARTITIONS 1
+#endif
+#ifndef CHANGES
+#define CHANGES 0
 #endif
 #ifndef INLINES
 #define INLINES 0

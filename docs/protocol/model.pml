@@ -7,17 +7,25 @@
    With an ingredient left out, the shortest way to the error: add -DNO_BURN, and -DBFS for gcc; ./pan -r -S tells it. */
 
 #include "bounds.pml"
+#include "asked.pml"
+
+#define START(number, process) i = 0; do :: i < number -> i++; run process :: else -> i = 0; break od
+
+#if CHANGES
+#include "number.pml"
+#else
 #include "stores.pml"
 #include "writer.pml"
 #include "relay.pml"
 #if INLINES
 #include "inline.pml"
 #endif
+#if FLEETS
+#include "fleet.pml"
+#endif
 #include "switch.pml"
 #include "enable.pml"
 #include "recovery.pml"
-
-#define START(number, process) i = 0; do :: i < number -> i++; run process :: else -> i = 0; break od
 
 init {
     byte i;
@@ -31,8 +39,12 @@ init {
 #if INLINES
         START(INLINES, Inline(i, (i - 1) % KEYS));
 #endif
+#if FLEETS
+        START(FLEETS, Fleet(i));
+#endif
         START(OPERATORS, Operator());
         START(ENABLERS, Enabler());
         START(RESUMERS, Resumer())
     }
 }
+#endif

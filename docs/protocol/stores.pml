@@ -1,7 +1,5 @@
 /* What is in the two stores, and what must always be true of them. */
 
-#include "asked.pml"
-
 #define A 0
 #define M 1
 #define OTHER(s) (1 - (s))
