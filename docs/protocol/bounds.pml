@@ -106,6 +106,26 @@
 #define FINISH THERE_AND_BACK
 #endif
 
+#ifdef CONFIG_FLEET         /* a relay that reads ahead and gives its partition away, beside a writer that mirrors its own */
+#define FLEETS MORE(1, 2)
+#define INLINES 1
+#define WRITERS 1
+#define WRITES 3
+#define FINISH (AT_REST(A) && store[M].record[0] == WRITES && store[M].holder[0] != NOBODY)
+#endif
+
+#ifdef CONFIG_SHARE         /* two relays that read ahead share two partitions; deep, through a switch */
+#define FLEETS 2
+#define KEYS 2
+#define PARTITIONS 2
+#define WRITERS 2
+#define WRITES 2
+#define OPERATORS MORE(0, 1)
+#define EPOCHS MORE(0, 1)
+#define FINISH (AT_REST(A) && store[M].record[0] != ABSENT && store[M].record[1] != ABSENT && \
+                store[M].holder[0] != store[M].holder[1] && store[M].holder[0] != NOBODY && store[M].holder[1] != NOBODY)
+#endif
+
 #ifdef CONFIG_NUMBER        /* the number of partitions is changed, there and back; number.pml */
 #define CHANGES MORE(2, 3)
 #define COMMANDS MORE(1, 2)

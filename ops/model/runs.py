@@ -53,7 +53,7 @@ AS_BUILT = "AS_BUILT"
 #: Of two numbers that must be equal, the authority's is changed before the mirror's instead of after it.
 AUTHORITY_FIRST = "AUTHORITY_FIRST"
 
-CONFIGS = ("SWITCH", "RELAY", "KEYS", "SNAPSHOT", "ENABLE", "AGAIN", "FILL", "INLINE", "NUMBER", "RECOVERY")
+CONFIGS = ("SWITCH", "RELAY", "KEYS", "SNAPSHOT", "ENABLE", "AGAIN", "FILL", "INLINE", "FLEET", "SHARE", "NUMBER", "RECOVERY")
 
 #: Left out, in the order of the table in docs/protocol/README.md; the configuration is the one that shows it soonest.
 LEFT_OUT = (
@@ -95,6 +95,11 @@ LEFT_OUT = (
     Run("INLINE", Asks.SAME_AT_REST, "INLINE_DELETES_BY_KEY"),
     Run("INLINE", Asks.NOTHING_LOST, "INLINE_NO_ROLE_CHECK"),
     Run("INLINE", Asks.SAME_AT_REST, "OVERTAKEN_GOES_ON"),
+    Run("FLEET", Asks.SAME_AT_REST, "AHEAD_KEPT"),
+    Run("SHARE", Asks.SAME_AT_REST, "AHEAD_KEPT_WHEN_GIVEN"),
+    Run("FLEET", Asks.SAME_AT_REST, "AHEAD_KEPT_WHEN_REFUSED"),
+    Run("FLEET", Asks.SAME_AT_REST, "LATER_BATCH_FIRST"),
+    Run("FLEET", Asks.SAME_AT_REST, "DELETES_AHEAD"),
     Run("NUMBER", Asks.SAME_AT_REST, "NO_NUMBER_COMPARED"),
     Run("NUMBER", Asks.SAME_AT_REST, "AUTHORITY_FIRST_UNCOMPARED"),
     Run("NUMBER", Asks.SAME_AT_REST, "NO_FENCE_RAISED_AT_CHANGE"),
