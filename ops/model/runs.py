@@ -53,7 +53,20 @@ AS_BUILT = "AS_BUILT"
 #: Of two numbers that must be equal, the authority's is changed before the mirror's instead of after it.
 AUTHORITY_FIRST = "AUTHORITY_FIRST"
 
-CONFIGS = ("SWITCH", "RELAY", "KEYS", "SNAPSHOT", "ENABLE", "AGAIN", "FILL", "INLINE", "FLEET", "SHARE", "NUMBER", "RECOVERY")
+CONFIGS = (
+    "SWITCH",
+    "RELAY",
+    "KEYS",
+    "SNAPSHOT",
+    "ENABLE",
+    "AGAIN",
+    "FILL",
+    "INLINE",
+    "FLEET",
+    "SHARE",
+    "NUMBER",
+    "RECOVERY",
+)
 
 #: Left out, in the order of the table in docs/protocol/README.md; the configuration is the one that shows it soonest.
 LEFT_OUT = (

@@ -21,13 +21,19 @@ CASES = {
         for table in ("plain", "captured")
     },
     "relay": {
-        "relay_index_memberships",
+        "relay_index_memberships_disabled",
+        "relay_index_memberships_strict",
         "upsert_index_memberships",
-        "relay_without_domain_triggers",
+        "relay_without_domain_triggers_disabled",
+        "relay_without_domain_triggers_strict",
         "upsert_without_domain_triggers",
         "outbox_quarter",
         "outbox_whole",
         "outbox_fourfold",
+        "keys_of_few",
+        "keys_of_many",
+        "lag_p99",
+        "lag_writes",
     },
     "switch": {"save", "save_p99", "stall_p50", "stall_p99", "stall_longest", "switch_locked", "round"},
     "writing": {
@@ -51,7 +57,17 @@ CASES = {
 }
 RATIOS = {
     "capture": {"update_1", "update_8", "insert_1", "insert_8", "bulk_create", "update_many"},
-    "relay": {"index_memberships", "without_domain_triggers", "memory"},
+    "relay": {
+        *(
+            f"{name}_{mode}"
+            for name in ("index_memberships", "without_domain_triggers")
+            for mode in ("disabled", "strict")
+        ),
+        "memory",
+        "many_keys",
+        "lag_p99_in_polling_intervals",
+        "lag_rate_kept",
+    },
     "switch": {"stall_p99_over_save_p50", "lost_writes", "rate_kept"},
     "writing": {f"{way}_{name}" for way in ("write", "mirroring") for name in ("alone", "beside_a_relay")},
     "validation": {
