@@ -17,6 +17,7 @@ from django.db import connections
 from benchmarks.errors import BenchError
 from benchmarks.harness import Goal, Group, Ratio, Round, Sample
 from benchmarks.members import MIRROR_FACTOR, Members
+from dualwrite.control.relaying import relaying
 from dualwrite.relay.worker import IDLE_POLL_SECONDS
 from dualwrite.stages import Store
 from dualwrite.stores import dedicated
@@ -75,6 +76,7 @@ def _lag(members: Members, seconds: float) -> Sample:
         session.execute(MEASURE)
         relay = subprocess.Popen([sys.executable, "-m", "benchmarks.drain", members.stream.name, "--go-on"])
         try:
+            _until_it_relays(members)
             _kept.append(_write(members, seconds))
             _until_relayed()
         finally:
@@ -116,6 +118,16 @@ def _writer(members: Members, number: int, seconds: float, start: Barrier) -> No
             pause.wait(max(began + turn * PROCESSES / WRITES_PER_SECOND - time.monotonic(), 0))
             row = (turn * PROCESSES + number) % rows + 1
             session.execute(WRITE, (f"NSE:S{row // 200}", f"INDEX {row % 200}"))
+
+
+def _until_it_relays(members: Members) -> None:
+    """Starting takes a process longer than anything that is measured here."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while relaying(members.stream, Store.SCREENER).why:
+        if time.monotonic() > deadline:
+            raise BenchError(f"no relay within {PATIENCE_SECONDS:g} s")
+        threading.Event().wait(0.05)
+    connections.close_all()
 
 
 def _until_relayed() -> None:

@@ -96,17 +96,19 @@ class Members:
             )
         self.tidy()
 
-    def note_many(self, count: int) -> None:
-        """Note so many different keys in no order; those beyond the mirror's rows have no record in either store."""
+    def note_many(self, count: int, among: int) -> None:
+        """Note so many different keys of that many, in no order; those beyond the rows have no record in any store."""
         query = sql.SQL(
             "INSERT INTO dualwrite.outbox (lane, key)"
             " SELECT {lanes} | (hashtextextended(k.key, 0) & 15)::int, k.key"
             "   FROM (SELECT '[\"NSE:S' || n / 200 || '\",\"INDEX ' || mod(n, 200) || '\"]' AS key"
-            "           FROM (SELECT 1 + mod(g * 7919::bigint, {count}) AS n"
+            "           FROM (SELECT 1 + mod(g * 7919::bigint, {among}) AS n"
             "                   FROM generate_series(1, {count}) AS g) AS numbers) AS k"
         )
         with dedicated(Store.SCREENER, "benchmark", owner=True) as session:
-            session.execute(query.format(lanes=sql.Literal(self.stream.lanes), count=sql.Literal(count)))
+            session.execute(
+                query.format(lanes=sql.Literal(self.stream.lanes), count=sql.Literal(count), among=sql.Literal(among))
+            )
         self.tidy()
 
     def tidy(self) -> None:

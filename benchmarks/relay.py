@@ -30,7 +30,7 @@ ROUNDS = 5
 #: Share of one upsert's rows per second, by what is read back of what was applied.
 THROUGHPUT = {"disabled": Goal(0.5, at_least=True), "strict": Goal(0.4, at_least=True)}
 #: An outbox of many keys has so many times the rows; of it, as of a small one, half as many keys as rows are relayed.
-MANY = 25
+MANY, MANY_ROUNDS = 25, 1
 DRAIN = Goal(0.5, at_least=True)
 MEMORY = Goal(1.2)
 #: Outbox sizes whose peak memory is compared, in rows relayed.
@@ -90,12 +90,12 @@ def _many(members: Members) -> Group:
         "keys_of_few": partial(_relay_some, members, some, some),
         "keys_of_many": partial(_relay_some, members, members.rows * MANY, some),
     }
-    return Group(1, cases, [Ratio("many_keys", quotient("keys_of_few", "keys_of_many"), DRAIN)])
+    return Group(MANY_ROUNDS, cases, [Ratio("many_keys", quotient("keys_of_few", "keys_of_many"), DRAIN)])
 
 
 def _relay_some(members: Members, noted: int, relayed: int) -> Sample:
     empty_outbox()
-    members.note_many(noted)
+    members.note_many(noted, among=members.rows * MANY)
     found = _drain(members, relayed, str(relayed))
     empty_outbox()
     return found
