@@ -111,6 +111,8 @@
 #define INLINES 1
 #define WRITERS 1
 #define WRITES 3
+#define OPERATORS MORE(0, 1)
+#define EPOCHS MORE(0, 1)
 #define FINISH (AT_REST(A) && store[M].record[0] == WRITES && store[M].holder[0] != NOBODY)
 #endif
 
@@ -121,7 +123,7 @@
 #define WRITERS 2
 #define WRITES 2
 #define OPERATORS MORE(0, 1)
-#define EPOCHS MORE(0, 1)
+#define EPOCHS MORE(0, 2)
 #define FINISH (AT_REST(A) && store[M].record[0] != ABSENT && store[M].record[1] != ABSENT && \
                 store[M].holder[0] != store[M].holder[1] && store[M].holder[0] != NOBODY && store[M].holder[1] != NOBODY)
 #endif

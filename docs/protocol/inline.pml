@@ -20,9 +20,14 @@ inline hold_fence() {
     printf("writer %d holds the fence of %c\n", me, NAME(OTHER(from)))
 }
 
+inline raise_fence() {
+    store[OTHER(from)].holder[FENCE(key)] = NOBODY;
+    printf("writer %d raises the fence of %c\n", me, NAME(OTHER(from)))
+}
+
 inline mirror_record() {
 #ifndef INLINE_RAISES_NOTHING
-    store[OTHER(from)].holder[FENCE(key)] = NOBODY;
+    raise_fence();
 #endif
     UNLOCK(OTHER(from), FENCE(key));
     store[OTHER(from)].record[key] = seen;
@@ -62,7 +67,7 @@ begin:
     if :: d_step { read_record() } :: LEAVES_IT -> goto begin fi;
     if :: d_step { MAY_MIRROR -> mirror_record() } :: LEAVES_IT -> goto begin fi;
 #elif defined(INLINE_LETS_GO)
-    if :: d_step { MAY_MIRROR -> store[OTHER(from)].holder[FENCE(key)] = NOBODY; read_record() } :: LEAVES_IT -> goto begin fi;
+    if :: d_step { MAY_MIRROR -> raise_fence(); read_record() } :: LEAVES_IT -> goto begin fi;
     if :: d_step { MAY_MIRROR -> mirror_record() } :: LEAVES_IT -> goto begin fi;
 #else
     if :: d_step { MAY_MIRROR -> hold_fence(); read_record() } :: LEAVES_IT -> goto begin fi;

@@ -13,6 +13,7 @@
 
 #if CHANGES
 #include "number.pml"
+#include "change.pml"
 #else
 #include "stores.pml"
 #include "writer.pml"

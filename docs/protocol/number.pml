@@ -20,7 +20,7 @@ byte number_a = 1, number_m = 1;
 byte outbox[2];                /* A: for each partition the ids of its notes, as a set of bits */
 byte next;
 byte holder[2];                /* M: whose fence epoch is the newest */
-byte locked;                   /* M: fences that an open transaction holds, and with them the numbers; as bits */
+byte locked;                   /* M: fences that an open transaction holds, and with them the number; as bits */
 byte writing;                  /* A: how many hold the stream's lock, shared */
 bit changing;                  /* A: a command holds it alone */
 byte writes, changes;
@@ -81,6 +81,10 @@ begin:
 #define SAME_NUMBER (number_m == number)
 #endif
 #define FREE(p) ((locked & (1 << (p))) == 0)
+#define MAY_APPLY (FREE(partition) && SAME_NUMBER)
+
+inline hold_fence() { locked = locked | (1 << partition) }
+inline let_go() { locked = locked & ~(1 << partition) }
 
 inline forget_relay() {
     if
@@ -100,10 +104,18 @@ inline take_fence(p) {
     printf("relay %d takes the fence of partition %d\n", me, p)
 }
 
+inline read_number() {
+    number = number_a;
+    printf("relay %d reads that A has %d partitions\n", me, number)
+}
+
+/* One statement, so one snapshot. */
 inline read_notes() {
     ids = outbox[partition];
-    number = number_a;
-    printf("relay %d reads the notes of partition %d, by %d\n", me, partition, number)
+    printf("relay %d reads the notes of partition %d\n", me, partition);
+#if !defined(NUMBER_READ_BEFORE) && !defined(NUMBER_READ_LATER)
+    read_number()
+#endif
 }
 
 inline read_record() {
@@ -121,7 +133,10 @@ inline delete_notes() {
     outbox[partition] = outbox[partition] & ~ids;
     printf("relay %d deletes its notes\n", me);
     check();
-    ids = 0; seen = 0; number = 0
+    ids = 0; seen = 0;
+#ifndef NUMBER_READ_BEFORE
+    number = 0
+#endif
 }
 
 #define DIES d_step { forget_relay() }
@@ -129,23 +144,26 @@ inline delete_notes() {
 proctype Relay(byte me) {
     byte partition, number, ids, seen;
 acquire:
+#ifdef NUMBER_READ_BEFORE
+    if :: d_step { !EMPTY -> read_number() } fi;
+#endif
     if
     :: d_step { FREE(0) && !EMPTY -> take_fence(0) }
     :: d_step { FREE(1) && !EMPTY -> take_fence(1) }
     fi;
 batch:
     if :: d_step { outbox[partition] != 0 -> read_notes() } :: DIES -> goto acquire fi;
+#ifdef NUMBER_READ_LATER
+    if :: d_step { read_number() } :: DIES -> goto acquire fi;
+#endif
     if :: d_step { read_record() } :: DIES -> goto acquire fi;
     if
-    :: d_step { FREE(partition) && holder[partition] == me && SAME_NUMBER -> apply() }
-    :: d_step { FREE(partition) && holder[partition] != me && SAME_NUMBER -> take_fence(partition); seen = 0 };
+    :: d_step { MAY_APPLY && holder[partition] == me -> apply() }
+    /* Overtaken by such a writer: it does as they do. */
+    :: d_step { MAY_APPLY && holder[partition] != me -> hold_fence(); read_record() };
        if
-       :: d_step { FREE(partition) && SAME_NUMBER -> locked = locked | (1 << partition); read_record() }
-       :: DIES -> goto acquire
-       fi;
-       if
-       :: d_step { locked = locked & ~(1 << partition); take_fence(partition); apply() }
-       :: d_step { locked = locked & ~(1 << partition); forget_relay() } -> goto acquire
+       :: d_step { let_go(); take_fence(partition); apply() }
+       :: d_step { let_go(); forget_relay() } -> goto acquire
        fi
     :: DIES -> goto acquire
     fi;
@@ -153,140 +171,22 @@ batch:
     goto batch
 }
 
-/* A writer that mirrors what it wrote: it takes the partition that its key has by the authority's number. */
+/* A writer that mirrors what it wrote, relay 0: it takes the partition that its key has by the authority's number. */
 proctype Inline() {
     byte me = NOBODY, partition, number, ids, seen;
 begin:
+#ifdef NUMBER_READ_BEFORE
+    if :: d_step { next > 0 -> read_number() } fi;
+#endif
     if :: d_step { next > 0 -> partition = PARTITION(number_a); read_notes() } fi;
-    if :: d_step { FREE(partition) && SAME_NUMBER -> locked = locked | (1 << partition); read_record() } :: DIES -> goto begin fi;
+#ifdef NUMBER_READ_LATER
+    if :: d_step { read_number() } :: DIES -> goto begin fi;
+#endif
+    if :: d_step { MAY_APPLY -> hold_fence(); read_record() } :: DIES -> goto begin fi;
     if
-    :: d_step { locked = locked & ~(1 << partition); take_fence(partition); apply() }
-    :: d_step { locked = locked & ~(1 << partition); forget_relay() } -> goto begin
+    :: d_step { let_go(); take_fence(partition); apply() }
+    :: d_step { let_go(); forget_relay() } -> goto begin
     fi;
-    if :: d_step { delete_notes(); partition = 0 } :: DIES fi;
+    if :: d_step { delete_notes(); forget_relay() } :: DIES fi;
     goto begin
-}
-
-/* ---- The command. ---- */
-
-#ifdef CHANGE_WITHOUT_LOCK
-#define MAY_LOCK (!changing)
-#else
-#define MAY_LOCK (writing == 0 && !changing)
-#endif
-#ifdef CHANGE_NOT_EMPTY
-#define NOTHING_NOTED true
-#else
-#define NOTHING_NOTED EMPTY
-#endif
-
-inline lock_stream(n) {
-    changing = 1;
-    wanted = n;
-    changes++;
-    printf("command %d has the lock; %d partitions are wanted\n", _pid, n)
-}
-
-inline unlock_stream() { changing = 0; wanted = 0 }
-
-inline lose_lock() {
-    changing = 0;
-    printf("command %d has lost its lock and does not know\n", _pid)
-}
-
-/* C1: waits for whoever holds the role. */
-inline change_mirror(n) {
-    number_m = n;
-#ifndef NO_FENCE_RAISED_AT_CHANGE
-    holder[0] = NOBODY;
-    holder[1] = NOBODY;
-#endif
-    printf("command %d gives M %d partitions\n", _pid, number_m)
-}
-
-inline change_authority() {
-    number_a = wanted;
-    printf("command %d gives A %d partitions\n", _pid, number_a)
-}
-
-#define MAY_CHANGE_MIRROR (locked == 0)
-#if defined(AUTHORITY_FIRST) || defined(AUTHORITY_FIRST_UNCOMPARED)
-#define AUTHORITY_IS_FIRST
-#endif
-#define GIVES_UP d_step { unlock_stream() }
-
-proctype Command() {
-    byte wanted;
-idle:
-    if
-    :: d_step { MAY_LOCK && NOTHING_NOTED && changes < CHANGES && number_a == number_m -> lock_stream(3 - number_a) }
-    :: d_step { MAY_LOCK && NOTHING_NOTED && changes < CHANGES && number_a != number_m -> lock_stream(number_m) }
-#ifndef NO_WAY_BACK
-    /* One before has died in between: back to the authority's number, whatever is noted. */
-    :: d_step { MAY_LOCK && number_a != number_m && MAY_CHANGE_MIRROR -> change_mirror(number_a) }; goto idle
-#endif
-    fi;
-    if
-#ifdef AUTHORITY_IS_FIRST
-    :: d_step { NOTHING_NOTED -> change_authority() };
-       if :: d_step { MAY_CHANGE_MIRROR -> change_mirror(wanted); unlock_stream() } :: GIVES_UP fi
-#else
-    :: d_step { MAY_CHANGE_MIRROR -> change_mirror(wanted) };
-       if :: d_step { NOTHING_NOTED -> change_authority(); unlock_stream() } :: GIVES_UP fi
-#endif
-    :: d_step { lose_lock() };
-       if :: d_step { MAY_CHANGE_MIRROR -> change_mirror(wanted); wanted = 0 } :: d_step { wanted = 0 } fi
-    :: GIVES_UP
-    fi;
-    goto idle
-}
-
-/* ---- Whatever dies, everything noted is relayed in the end, when only somebody repeats the command, and a relay goes on
-   (weak fairness). One step does for both. ---- */
-
-#if ONLY == ALWAYS_RECOVERS
-ltl recovers { <> [] (EMPTY && number_a == number_m) }
-#endif
-
-#ifdef NO_WAY_BACK
-inline repeat() {
-    if
-    :: MAY_LOCK && number_a != number_m && NOTHING_NOTED -> number_a = number_m; printf("the command is repeated\n")
-    :: else
-    fi
-}
-#else
-inline repeat() {
-    if
-    :: MAY_LOCK && number_a != number_m -> number_m = number_a; printf("the command takes its change of M back\n")
-    :: else
-    fi
-}
-#endif
-
-inline relay_all() {
-    if
-    :: !EMPTY && number_a == number_m -> record_m = record_a; outbox[0] = 0; outbox[1] = 0; printf("relay: all is relayed\n")
-    :: else
-    fi
-}
-
-proctype Steady() {
-    do
-    :: d_step { repeat(); relay_all() }
-    od
-}
-
-init {
-    byte i;
-    atomic {
-        START(WRITERS, Writer());
-        START(COMMANDS, Command());
-#if ONLY == ALWAYS_RECOVERS
-        START(1, Steady())
-#else
-        START(RELAYS, Relay(i));
-        START(INLINES, Inline())
-#endif
-    }
 }

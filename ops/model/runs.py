@@ -114,6 +114,8 @@ LEFT_OUT = (
     Run("FLEET", Asks.SAME_AT_REST, "LATER_BATCH_FIRST"),
     Run("FLEET", Asks.SAME_AT_REST, "DELETES_AHEAD"),
     Run("NUMBER", Asks.SAME_AT_REST, "NO_NUMBER_COMPARED"),
+    Run("NUMBER", Asks.SAME_AT_REST, "NUMBER_READ_BEFORE"),
+    Run("NUMBER", Asks.SAME_AT_REST, "NUMBER_READ_LATER"),
     Run("NUMBER", Asks.SAME_AT_REST, "AUTHORITY_FIRST_UNCOMPARED"),
     Run("NUMBER", Asks.SAME_AT_REST, "NO_FENCE_RAISED_AT_CHANGE"),
     Run("NUMBER", Asks.SAME_AT_REST, "CHANGE_NOT_EMPTY"),
@@ -130,7 +132,7 @@ def whole(*, deep: bool) -> list[Run]:
     runs = [Run(config, Asks.ALL, deep=deep) for config in CONFIGS]
     runs += [Run(config, Asks.ALWAYS_RECOVERS, deep=deep) for config in ("RECOVERY", "NUMBER")]
     runs += [Run("NUMBER", asks, AUTHORITY_FIRST) for asks in (Asks.ALL, Asks.ALWAYS_RECOVERS)]
-    built = CONFIGS if deep else ("FILL",)
+    built = [config for config in CONFIGS if config != "NUMBER"] if deep else ["FILL"]
     return runs + [Run(config, Asks.ALL, AS_BUILT) for config in built]
 
 

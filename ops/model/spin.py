@@ -16,8 +16,7 @@ QUICK_SECONDS, DEEP_SECONDS = 120, 900
 QUICK_MEGABYTES, DEEP_MEGABYTES = 900, 3500
 #: Every line a step of the model prints when its way is told; the verifier's own lines begin otherwise.
 STEP = re.compile(
-    r"^(a write|the write|writer|the command|command|serialization|relay|operator|enabler|capture|the notes"
-    r"|[AM] is|<<<<<START).*"
+    r"^((a |the )?(write|command)|serialization|relay|operator|enabler|capture|the notes|[AM] is|<<<<<START).*"
 )
 
 #: The verifier calls a search that it broke off free of errors, too.
