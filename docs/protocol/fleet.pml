@@ -132,7 +132,9 @@ inline hold_anew() {
     store[OTHER(from)].locked = store[OTHER(from)].locked | mine;
     for (k : 0 .. KEYS - 1) {
         if
-        :: ids[k] != 0 -> seen[k] = store[from].record[k]; printf("relay %d is refused, and reads again: key %d is record %d\n", me, k, seen[k])
+        :: ids[k] != 0 ->
+           seen[k] = store[from].record[k];
+           printf("relay %d is refused, and reads again: key %d is record %d\n", me, k, seen[k])
         :: else
         fi
     };

@@ -104,11 +104,13 @@ inline overtaken() {
     skip
 }
 
+#define MAY_HOLD (FENCE_IS_FREE(OTHER(from), 0) && ROLE_HOLDS)
 #ifdef OVERTAKEN_GOES_ON
-#define APPLIES_ANEW if :: d_step { FENCE_IS_FREE(OTHER(from), 0) && FENCE_HOLDS && ROLE_HOLDS -> apply() } :: DIES -> goto acquire fi
+#define APPLIES_ANEW \
+    if :: d_step { MAY_HOLD && FENCE_HOLDS -> apply() } :: DIES -> goto acquire fi
 #else
 #define APPLIES_ANEW \
-    if :: d_step { FENCE_IS_FREE(OTHER(from), 0) && ROLE_HOLDS -> LOCK(OTHER(from), 0); read_records() } :: DIES -> goto acquire fi; \
+    if :: d_step { MAY_HOLD -> LOCK(OTHER(from), 0); read_records() } :: DIES -> goto acquire fi; \
     if \
     :: d_step { UNLOCK(OTHER(from), 0); take_fence(from); apply() } \
     :: d_step { UNLOCK(OTHER(from), 0); forget_relay() } -> goto acquire \
