@@ -77,12 +77,26 @@ def repartition(
 
 
 def agree(stream: Stream, actor: Actor) -> bool:
-    """Give the other store the authority's number, where changing it was left half-done; whether it was."""
-    here = switch.authority(stream)
-    other = switch.state(stream, here.store.peer)
-    if other.partitions == here.partitions:
+    """Give the other store the authority's number, where changing it was left half-done; whether it was.
+
+    Raises as `repartition`: under the stream's lock, as another command may be between its two steps.
+    """
+    if _agreed(stream):
         return False
-    _set(stream, other.store, here.partitions, actor)
+    authority = switch.authority(stream).store
+    with switch.span(stream, authority, patience=SWITCH_LOCK_SECONDS.value(), silence=SPARE_SECONDS):
+        return _make_agree(stream, actor)
+
+
+def _agreed(stream: Stream) -> bool:
+    return len({state.partitions for state in switch.both(stream)}) == 1
+
+
+def _make_agree(stream: Stream, actor: Actor) -> bool:
+    here = switch.authority(stream)
+    if _agreed(stream):
+        return False
+    _set(stream, here.store.peer, here.partitions, actor)
     return True
 
 
@@ -113,7 +127,7 @@ def _under_lock(stream: Stream, authority: Store, to: int, actor: Actor, drain: 
         try:
             _set_authority(stream, authority, to, actor, writers)
         except ConcurrentChange:
-            agree(stream, actor)
+            _make_agree(stream, actor)
             raise
         return time.monotonic() - began
 
