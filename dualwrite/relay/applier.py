@@ -3,9 +3,10 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
-from psycopg import sql
+from psycopg import Rollback, sql
 
 from dualwrite import projection
 from dualwrite.exceptions import DualWriteError, Overtaken, Superseded
@@ -26,6 +27,9 @@ Brake = Callable[[int, Callable[[], int]], None]
 Blocks = Iterable[bytes | bytearray | memoryview]
 #: Begins to read them.
 Read = Callable[[], AbstractContextManager[Blocks]]
+
+#: A record as texts: its key, the key's fields, "t" where there is one, its fields.
+Row = tuple[str | None, ...]
 
 #: How fences are taken that a writer takes for one batch (sql/relay.sql).
 INLINE = "inline/"
@@ -131,6 +135,60 @@ class Applier:
         self.counted = counted
         return applied
 
+    def apply_at_once(
+        self, read: Callable[[], Sequence[Row]], newest_note: int, partitions: Sequence[int]
+    ) -> Applied | None:
+        """As `apply_anew` for a few records, in as few messages as can be; None when they need more of a look.
+
+        They do where a record is absent, which is for the brake to judge, and where a key has several rows. Raises
+        Superseded and the driver's errors, as `apply_anew`.
+        """
+        before = self._epochs
+        try:
+            with self._session.pipeline(), self._session.transaction() as transaction:
+                self._overtake(partitions)
+                records = read()
+                reach("relay may apply anew")
+                if not self._plain(records):
+                    raise Rollback(transaction)
+                for record in records:
+                    self._session.execute(self._stage_one, record, prepare=True)
+                changed = self._session.execute(self._merge, prepare=True)
+                otherwise = self._read_back.ask()
+                values = self._to_count(len(records), newest_note)
+                counted = self._session.execute(self._applied, values, prepare=True)
+                self._drop_old()
+        finally:
+            self._epochs = before
+        if not self._plain(records):
+            return None
+        row = counted.fetchone()
+        self.counted = (values["partition"], int(row[0])) if row else None
+        return Applied(len(records), changed.rowcount, self._read_back.found(otherwise.fetchall()) if otherwise else {})
+
+    def _plain(self, records: Sequence[Row]) -> bool:
+        """Whether each is there, and no two have one key."""
+        present = len(self._stream.key) + 1
+        return all(record[present] == "t" for record in records) and len({r[0] for r in records}) == len(records)
+
+    def _overtake(self, partitions: Sequence[int]) -> None:
+        wanted = {"stream": self._stream.name, "partitions": list(partitions), "number": self._number}
+        rows = self._session.execute(statement("relay", "overtake_as_mirror"), wanted, prepare=True).fetchall()
+        self._check_role(rows[0][:2] if rows else None)
+        self._epochs = acquired([row[3:] for row in rows if row[3] is not None], wanted)
+
+    @cached_property
+    def _stage_one(self) -> sql.Composed:
+        keys, fields = [part.name for part in self._stream.key], [f.name for f in self._stream.fields]
+        return compose(
+            "relay",
+            "stage_one",
+            staged=self._staged,
+            key_names=projection.names(keys),
+            field_names=projection.names(fields),
+            values=sql.SQL(", ").join([sql.Placeholder()] * (len(keys) + len(fields) + 2)),
+        )
+
     def _make_equal(
         self, keys: int, brake: Brake, newest_note: int, *, together: bool = False
     ) -> tuple[Applied, tuple[int, int] | None]:
@@ -166,10 +224,13 @@ class Applier:
         return Room(self._stream, self._store, self._session, self._staged, merge).apply(keys)
 
     def _count_applied(self, keys: int, newest_note: int) -> tuple[int, int] | None:
-        partition = min(self._epochs)
-        values = {"keys": keys, "stream": self._stream.name, "partition": partition, "noted": newest_note}
+        values = self._to_count(keys, newest_note)
         row = self._session.execute(self._applied, values).fetchone()
-        return (partition, int(row[0])) if row else None
+        return (values["partition"], int(row[0])) if row else None
+
+    def _to_count(self, keys: int, newest_note: int) -> dict[str, Any]:
+        partition = min(self._epochs)
+        return {"keys": keys, "stream": self._stream.name, "partition": partition, "noted": newest_note}
 
     def _drop_old(self) -> None:
         """Where nobody validates, the keys kept for it must not grow for ever; nor what was deleted here."""
@@ -194,12 +255,16 @@ class Applier:
     def _lock_role(self) -> int:
         """Lock the mirror's role; returns its epoch."""
         row = self._session.execute(statement("relay", "mirror_state"), {"stream": self._stream.name}).fetchone()
+        self._check_role(row and (row[0], row[2]))
+        return int(row[1]) if row else 0
+
+    def _check_role(self, row: Sequence[Any] | None) -> None:
+        """Raise Superseded unless that role and number of partitions are those of a mirror to be written."""
         if row is None or row[0] != Role.MIRROR:
             raise Superseded(f"stream {self._stream.name}: the {self._store} store is no mirror")
-        if row[2] != self._number:
+        if row[1] != self._number:
             # By another number a key has another partition, whose fence somebody else may hold.
             raise Superseded(f"stream {self._stream.name}: the number of its partitions was changed")
-        return int(row[1])
 
     def _mark(self, epoch: int) -> None:
         self._session.execute(statement("relay", "mark"), {"marker": f"{self._stream.name}:{epoch}"})

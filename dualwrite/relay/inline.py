@@ -5,8 +5,12 @@ asks no other relay to give way: it takes the fences of its keys' partitions for
 and reads the records while it holds them, so that nobody comes between reading and applying. A relay that has read
 older records meanwhile is refused by the fence, sees whose doing it was, and reads again (`Overtaken`).
 
-Notes are deleted as the relay deletes them: after the mirror has committed, by their ids. What is not found or not
-reached stays for the relay.
+Notes are deleted as the relay deletes them, after the mirror has committed, by their ids; and after the writer was
+told. What is not found or not reached stays for the relay.
+
+A few records that are all there, which is nearly every write, go in as few messages as can be: look, take the notes,
+take the fences, read, apply and commit. Whatever needs more of a look (an absent record, which the brake is to judge; a
+key of several rows; a record that is refused) goes the relay's own way after that.
 """
 
 from collections.abc import Sequence
@@ -18,7 +22,9 @@ from dualwrite.exceptions import Held
 from dualwrite.failpoints import reach
 from dualwrite.relay import brake, parking
 from dualwrite.relay.applier import Applied
+from dualwrite.relay.parking import Seen
 from dualwrite.relay.pipe import Pipe, Way, way
+from dualwrite.sql import statement
 from dualwrite.stream import Stream
 
 #: Of every session: no statement, lock or silence of a writer may keep the mirror's relay waiting for longer.
@@ -31,6 +37,8 @@ READER = "-c synchronous_commit=off"
 NOTHING_NOTED = "nothing is noted in the {store} store, as the stream is disabled"
 #: Later than any note that an operator can have confirmed.
 UNCONFIRMED = 2**63 - 1
+#: So many records go to the mirror in two messages; more are copied.
+AT_ONCE = 50
 
 
 class Inline(Pipe):
@@ -39,6 +47,7 @@ class Inline(Pipe):
     def __init__(self, stream: Stream, way: Way, stack: ExitStack, *, seconds: float) -> None:
         ms = max(int(seconds * 1000), 1)
         super().__init__(stream, way, stack, limits=LIMITS.format(ms=ms, silence=ms * 4), reader=READER)
+        self._unfinished, self._keys = False, 0
 
     def _join(self, stack: ExitStack, *, counted: bool) -> None:
         """Nothing: no partition is kept."""
@@ -52,15 +61,13 @@ class Inline(Pipe):
         Raises Held when the stream stands still, Superseded, StoreUnreachable or the driver's error. The pipe is to be
         closed then.
         """
-        still = self.standing_still()
-        if still:
-            raise Held(still)
-        before = parking.seen(self.stream, self._registry)
+        self.finish()
+        before = self._parked_of(keys)
         taken = self._reader.take_keys(keys, self.way.partitions)
         if not taken.keys:
             raise Held(NOTHING_NOTED.format(store=self.authority))
         reach("inline taken")
-        self._newest = taken.newest_note
+        self._newest, self._keys = taken.newest_note, taken.keys
         batch = brake.Batch(taken.oldest_note or UNCONFIRMED, caught_up=False)
         self._brake = partial(brake.brake, self.stream, self._registry, batch)
         failed = dict.fromkeys(self._reader.keyless(), parking.NULL_KEY)
@@ -75,10 +82,29 @@ class Inline(Pipe):
         if failed:
             # A relay may have applied a newer record and deleted its note, before I parked it: it has to look again.
             outbox.note(self.stream, self.authority, list(failed), outbox.Cause.REDRIVE)
-        self._reader.done(self._applier.counted)
+        self._unfinished = True
         return {key: failure.error for key, failure in failed.items()}
 
+    def finish(self) -> None:
+        """Delete the notes of what was mirrored last: whoever wrote it need not wait for that."""
+        if self._unfinished:
+            self._unfinished = False
+            self._reader.done(self._applier.counted)
+
+    def _parked_of(self, keys: Sequence[str]) -> dict[str, Seen]:
+        """Those of the keys that are parked; raises Held when the stream stands still."""
+        values = {"stream": self.stream.name, "keys": list(keys)}
+        rows = self._registry.execute(statement("relay", "control_of"), values, prepare=True).fetchall()
+        paused, because = rows[0][:2] if rows else (False, "the stream was never enabled")
+        if paused or because:
+            raise Held("paused by an operator" if paused else str(because))
+        return {str(row[2]): Seen(int(row[3]), int(row[4])) for row in rows if row[2] is not None}
+
     def _make_equal(self, low: int, high: int) -> Applied:
+        if (low, high) == (1, self._keys) and high <= AT_ONCE:
+            done = self._applier.apply_at_once(self._reader.read_few, self._newest, self._reader.partitions)
+            if done is not None:
+                return done
         read = partial(self._reader.read, low, high)
         return self._applier.apply_anew(read, self._brake, self._newest, partitions=self._reader.partitions)
 

@@ -6,9 +6,10 @@ and logs, `disabled` does not look. What the mirror made of the record stays the
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from psycopg import sql
+from psycopg import Cursor, sql
 
 from dualwrite import projection
 from dualwrite.parameters import VALIDATION_MODE
@@ -43,14 +44,19 @@ class ReadBack:
 
     def kept_otherwise(self) -> Mapping[str, Failure]:
         """The staged keys to be parked, with what became of them."""
-        mode = VALIDATION_MODE.value()
-        if mode == "disabled":
-            return {}
-        rows = self._session.execute(self._query, prepare=True).fetchall()
+        asked = self.ask()
+        return self.found(asked.fetchall()) if asked else {}
+
+    def ask(self) -> Cursor[Any] | None:
+        """Ask which were kept otherwise, in the mirror's transaction; None where nobody wants to know."""
+        return None if VALIDATION_MODE.value() == "disabled" else self._session.execute(self._query, prepare=True)
+
+    def found(self, rows: Sequence[tuple[Any, ...]]) -> Mapping[str, Failure]:
+        """The keys to be parked, by the answer."""
         found = {str(key): Failure(f"the mirror keeps it otherwise than it was sent: {what}") for key, what in rows}
         if not found:
             return {}
-        if mode == "strict":
+        if VALIDATION_MODE.value() == "strict":
             return found
         few = ", ".join(f"{key} ({failure.error})" for key, failure in list(found.items())[:SHOWN])
         log.warning("stream %s: %s records came back different: %s", self._stream.name, len(found), few)

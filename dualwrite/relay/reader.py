@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from threading import RLock
 from typing import Any
 
@@ -26,6 +27,10 @@ class Taken:
     keys: int = 0
     oldest_note: int = 0
     newest_note: int = 0
+
+
+def _text(value: bytes | None) -> str | None:
+    return None if value is None else value.decode()
 
 
 #: As many rows are deleted faster than a table is truncated.
@@ -155,6 +160,37 @@ class Reader:
         )
         with self.using, self._session.cursor().copy(query) as copy:
             yield copy
+
+    def read_few(self) -> list[tuple[str | None, ...]]:
+        """The records of all keys of the batch, each value as the text that `read` would send.
+
+        As key, the key's fields, "t" where there is a record, the fields.
+        """
+        with self.using:
+            cursor = self._session.execute(self._read_few, prepare=True)
+            found = cursor.pgresult
+            if found is None:
+                return []
+            return [
+                tuple(_text(found.get_value(row, column)) for column in range(found.nfields))
+                for row in range(found.ntuples)
+            ]
+
+    @cached_property
+    def _read_few(self) -> sql.Composed:
+        key_names = [part.name for part in self._stream.key]
+        return compose(
+            "relay",
+            "read_few",
+            batch=self._batch,
+            key_names=projection.names(key_names, "r"),
+            batch_key_names=projection.names(key_names, "b"),
+            record=projection.record(self._stream, self._store),
+            no_null_key=projection.no_null_key(self._stream, "b"),
+            table=projection.table(self._side),
+            match=projection.match(self._stream, self._store),
+            is_record=projection.is_record(self._side),
+        )
 
     def keyless(self) -> list[str]:
         """Keys of the batch that have a NULL part."""

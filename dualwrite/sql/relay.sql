@@ -127,6 +127,41 @@ UPDATE dualwrite.relay_fence f SET epoch = f.epoch + 1, holder = 'inline/' || co
   FROM mine WHERE f.stream = mine.stream AND f.partition = mine.partition
 RETURNING f.partition, f.epoch
 
+-- name: overtake_as_mirror
+-- The role locked, then the fences, as `mirror_state` and `overtake` do, and the marker set, in one message: for a writer
+-- each of them is time. No fence where the store is no mirror, or keys fall into another number of partitions.
+WITH role AS MATERIALIZED (
+    SELECT s.stream, s.role, s.epoch, s.partitions FROM dualwrite.stream_state s WHERE s.stream = %(stream)s FOR SHARE),
+mine AS MATERIALIZED (
+    SELECT f.stream, f.partition FROM dualwrite.relay_fence f
+     WHERE f.stream = (SELECT r.stream FROM role r WHERE r.role = 'mirror' AND r.partitions = %(number)s)
+       AND f.partition = ANY (%(partitions)s) ORDER BY f.partition FOR UPDATE),
+raised AS (
+    UPDATE dualwrite.relay_fence f
+       SET epoch = f.epoch + 1, holder = 'inline/' || coalesce(substring(f.holder FROM '^(?:inline/)?(.*)$'), '')
+      FROM mine WHERE f.stream = mine.stream AND f.partition = mine.partition
+    RETURNING f.partition, f.epoch)
+SELECT r.role, r.partitions, set_config('dualwrite.relay', r.stream || ':' || r.epoch, true), raised.partition, raised.epoch
+  FROM role r LEFT JOIN raised ON true
+
+-- name: stage_one
+-- One record, each value as the text that COPY would send.
+INSERT INTO {staged} (key, {key_names}, present, {field_names}) VALUES ({values})
+
+-- name: read_few
+-- As `read`, for few keys: an ordinary answer takes one message less than a COPY.
+SELECT r.key, {key_names}, t.ctid IS NOT NULL, {record}
+  FROM (SELECT DISTINCT b.key, {batch_key_names} FROM {batch} b WHERE {no_null_key}) AS r
+  LEFT JOIN {table} AS t ON {match} AND {is_record}
+
+-- name: control_of
+-- What operators, or the brake, say about relaying, and which of these keys are parked.
+SELECT c.paused, c.held_because, p.key, p.id, p.attempts
+  FROM dualwrite_stream c
+  LEFT JOIN dualwrite_parked p ON p.stream = c.stream AND p.key = ANY (%(keys)s)
+        AND md5(p.key) = ANY (ARRAY(SELECT md5(k) FROM unnest(%(keys)s::text[]) AS k))
+ WHERE c.stream = %(stream)s
+
 -- name: holders
 -- Who took these fences last.
 SELECT partition, epoch, holder FROM dualwrite.relay_fence WHERE stream = %(stream)s AND partition = ANY (%(partitions)s)

@@ -122,6 +122,17 @@ class Lane:
             found, why, parked = self._mirror(authority, keys)
             for job in of_it:
                 job.done.set_result(_outcomes(job, found, why, parked))
+            self._finish()
+
+    def _finish(self) -> None:
+        """What is left to do once the writers were told; notes that are left by a failure are relayed once more."""
+        if self._pipe is None:
+            return
+        try:
+            self._pipe.finish()
+        except (DualWriteError, DatabaseError, psycopg.Error) as exc:
+            log.debug("stream %s: notes are left to the relay: %s", self.stream.name, exc)
+            self._drop()
 
     def _mirror(self, authority: Store, keys: Sequence[str]) -> tuple[Outcome, str, Mapping[str, str]]:
         try:
