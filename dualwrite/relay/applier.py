@@ -73,9 +73,10 @@ class Applier:
                 definitions=projection.definitions(stream.fields),
             )
         )
-        self._merge = self._merge_sql(self._staged)
+        # As bytes: to put a statement together takes longer than to run it.
+        self._merge = self._merge_sql(self._staged).as_bytes(session)
         self._read_back = ReadBack(stream, store, session, self._staged)
-        self._applied = compose("relay", "applied", staged=self._staged)
+        self._applied = compose("relay", "applied", staged=self._staged).as_bytes(session)
 
     def hold(self, epochs: Mapping[int, int], holder: str) -> None:
         """Hold these fences as well: partition → epoch. `holder`: under which name they were taken."""
@@ -178,7 +179,7 @@ class Applier:
         self._epochs = acquired([row[3:] for row in rows if row[3] is not None], wanted)
 
     @cached_property
-    def _stage_one(self) -> sql.Composed:
+    def _stage_one(self) -> bytes:
         keys, fields = [part.name for part in self._stream.key], [f.name for f in self._stream.fields]
         return compose(
             "relay",
@@ -187,7 +188,7 @@ class Applier:
             key_names=projection.names(keys),
             field_names=projection.names(fields),
             values=sql.SQL(", ").join([sql.Placeholder()] * (len(keys) + len(fields) + 2)),
-        )
+        ).as_bytes(self._session)
 
     def _make_equal(
         self, keys: int, brake: Brake, newest_note: int, *, together: bool = False

@@ -40,7 +40,7 @@ class ReadBack:
             is_record=projection.is_record(side),
             differs=sql.SQL(" OR ").join([projection.differs(f, side) for f in stream.fields] or [sql.SQL("false")]),
             differences=sql.SQL(", ").join([_difference(f, side) for f in stream.fields] or [sql.SQL("NULL")]),
-        )
+        ).as_bytes(session)
 
     def kept_otherwise(self) -> Mapping[str, Failure]:
         """The staged keys to be parked, with what became of them."""

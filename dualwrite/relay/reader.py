@@ -117,6 +117,13 @@ class Reader:
 
         Nothing where no keys are noted at all, or where they fall into another number of partitions by now.
         """
+        with self.using:
+            values = {"keys": list(keys), "partitions": partitions}
+            row = self._session.execute(self._take_keys, values, prepare=True).fetchone()
+        return self._took(row)
+
+    @cached_property
+    def _take_keys(self) -> bytes:
         take = compose(
             "relay",
             "take_keys",
@@ -124,14 +131,11 @@ class Reader:
             key_parts=projection.key_parts(self._stream, "taken.key"),
             stream=sql.Literal(self._stream.name),
             newest=sql.Literal(NEWEST),
-            partitions=sql.Literal(partitions),
+            partitions=sql.Placeholder("partitions"),
             wanted=sql.Placeholder("keys"),
         )
         no_null_key = projection.no_null_key(self._stream, "b")
-        query = compose("relay", "took", take=take, no_null_key=no_null_key)
-        with self.using:
-            row = self._session.execute(query, {"keys": list(keys)}, prepare=True).fetchone()
-        return self._took(row)
+        return compose("relay", "took", take=take, no_null_key=no_null_key).as_bytes(self._session)
 
     def _took(self, row: Sequence[Any] | None) -> Taken:
         self._notes, self._keyless, self.partitions = 0, [], []
@@ -177,7 +181,7 @@ class Reader:
             ]
 
     @cached_property
-    def _read_few(self) -> sql.Composed:
+    def _read_few(self) -> bytes:
         key_names = [part.name for part in self._stream.key]
         return compose(
             "relay",
@@ -190,7 +194,7 @@ class Reader:
             table=projection.table(self._side),
             match=projection.match(self._stream, self._store),
             is_record=projection.is_record(self._side),
-        )
+        ).as_bytes(self._session)
 
     def keyless(self) -> list[str]:
         """Keys of the batch that have a NULL part."""
