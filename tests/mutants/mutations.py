@@ -51,6 +51,12 @@ EARLIER = """            self._session.execute("DROP TABLE IF EXISTS pg_temp.ear
             self._session.execute(earlier.format(projection.table(self._side)))
 """
 TAKE = '            row = self._session.execute(compose("relay", "took", '
+#: How the statement ends that reads a batch.
+READ = """            match=projection.match(self._stream, self._store),
+            is_record=projection.is_record(self._side),
+        )
+        with self.using, self._session.cursor().copy(query) as copy:
+"""
 DONE = "        self._ahead.done(batch, self._applier.counted)\n"
 DROP = "        self._ahead.drop()\n        self._applier.let_go(partitions)\n"
 FOLLOW = "    switch.follow(stream, authority.peer, epoch, actor)\n"
@@ -145,8 +151,8 @@ MUTATIONS = {
             Edit(READER, TAKE, EARLIER + TAKE),
             Edit(
                 READER,
-                '"b"),\n            table=projection.table(self._side),',
-                '"b"),\n            table=sql.Identifier("earlier"),',
+                f"            table=projection.table(self._side),\n{READ}",
+                f'            table=sql.Identifier("earlier"),\n{READ}',
             ),
         ),
         "test_ingredients.py::test_records_are_read_after_their_notes",
@@ -174,7 +180,7 @@ MUTATIONS = {
         "test_fleet.py::test_a_relay_gives_nothing_away_that_it_has_in_hand",
     ),
     "number of partitions compared in the applying transaction": Mutation(
-        (Edit(APPLIER, "if row[2] != self._number:", "if False:"),),
+        (Edit(APPLIER, "if row[1] != self._number:", "if False:"),),
         "test_partitions.py::test_a_writer_that_mirrors_with_the_old_number_is_refused",
     ),
     "nothing noted when the number of partitions changes": Mutation(
