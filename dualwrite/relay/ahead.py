@@ -6,7 +6,7 @@ on one session. A thread of its own does, in this order: delete the notes of the
 How it can fail, and the answer:
 
 * a batch is read and then lies about, while others apply newer records → their fence refuses it (`applier`); when the
-  stream is paused, or partitions change hands, it is dropped (`drop`);
+  fences are taken anew, the stream is paused or partitions change hands, it is dropped (`drop`);
 * notes of the batch in hand are taken again → the spans of its notes are left out;
 * a note with a number in such a span commits later → only one batch leaves it out, the next one finds it;
 * notes are deleted of what was not applied → a batch's notes are deleted by its own reader, after it was applied;

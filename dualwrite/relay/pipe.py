@@ -260,6 +260,9 @@ class Pipe:
         self._reader = batch.reader
         failed = dict.fromkeys(self._reader.keyless(), parking.NULL_KEY)
         self._apply_batch(batch, failed)
+        if failed:
+            # Keys that are applied together now may be in the batch read ahead, as they were before.
+            self._ahead.drop()
         self._untie(failed)
         parked = parking.settle(self.stream, self._reader, self._registry, failed, batch.wanted.parked)
         if parked and self._applier.taken_over():
@@ -315,7 +318,9 @@ class Pipe:
                 reach("relay read")
                 return self._applier.apply(blocks, self._brake, self._newest)
         except Overtaken:
-            # A writer has mirrored its own keys since the fences were mine. What was read may be older: read it again.
+            # A writer has mirrored its own keys since the fences were mine. What was read may be older: read it again,
+            # and the batch behind it as well, which my new fences would let pass.
+            self._ahead.drop()
             self._applier.hold(_acquire(self._mirror, self.stream, self.partitions), _holder(self._mirror))
             return self._applier.apply_anew(partial(self._reader.read, low, high), self._brake, self._newest)
 

@@ -8,12 +8,13 @@ import pytest
 from dualwrite.control.pause import pause, resume
 from dualwrite.models import ParkedKey
 from dualwrite.relay import ahead, worker
+from dualwrite.relay.inline import open_inline
 from dualwrite.relay.pipe import Moved, Pipe
 from dualwrite.relay.reader import Reader
 from dualwrite.stores import Session
 from dualwrite.stream import Stream
 from tests.conftest import TESTER
-from tests.support import add, enabled, mirrored, noted, one, opened
+from tests.support import add, column, enabled, mirrored, noted, one, opened
 
 
 @pytest.fixture
@@ -60,6 +61,36 @@ def test_the_next_batch_is_read_while_one_is_applied(
     monkeypatch.setattr(pipe._applier, "apply", applying)
     assert pipe.move() == Moved(keys=10)
     assert len(mirrored(registry)) == 20, "only one more was applied"
+
+
+def test_what_was_read_before_a_writer_mirrored_is_not_applied_after_it(
+    pipe: Pipe, screener: Session, registry: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two batches were read; a writer writes and mirrors keys of both, the fences are taken anew for the first one."""
+    pipe.move()
+    read, begin, apply = threading.Event(), ahead._read, pipe._applier.apply
+
+    def reading(*given: object) -> object:
+        found = begin(*given)  # type: ignore[arg-type]
+        read.set()
+        return found
+
+    def applying(*given: object) -> object:
+        assert read.wait(20)
+        monkeypatch.undo()
+        screener.execute("UPDATE index_memberships SET weight = 2")
+        inline = open_inline(memberships, seconds=5)
+        assert inline is not None
+        with inline:
+            inline.mirror(column(screener, "SELECT DISTINCT key FROM dualwrite.waiting"))
+            inline.finish()
+        return apply(*given)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ahead, "_read", reading)
+    monkeypatch.setattr(pipe._applier, "apply", applying)
+    pipe.move()
+    whole(pipe)
+    assert set(mirrored(registry).values()) == {2}
 
 
 def test_notes_of_a_batch_that_was_only_read_stay(pipe: Pipe, screener: Session, memberships: Stream) -> None:

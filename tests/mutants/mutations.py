@@ -179,6 +179,16 @@ MUTATIONS = {
         (Edit(PIPE, DROP, "        self._applier.let_go(partitions)\n"),),
         "test_fleet.py::test_a_relay_gives_nothing_away_that_it_has_in_hand",
     ),
+    "what was read ahead dropped when the fences are taken anew": Mutation(
+        (
+            Edit(
+                PIPE,
+                "            self._ahead.drop()\n            self._applier.hold(",
+                "            self._applier.hold(",
+            ),
+        ),
+        "test_ahead.py::test_what_was_read_before_a_writer_mirrored_is_not_applied_after_it",
+    ),
     "number of partitions compared in the applying transaction": Mutation(
         (Edit(APPLIER, "if row[1] != self._number:", "if False:"),),
         "test_partitions.py::test_a_writer_that_mirrors_with_the_old_number_is_refused",
