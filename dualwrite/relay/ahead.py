@@ -100,9 +100,9 @@ class Ahead:
             begun.result().reader.forget()
 
     def close(self) -> None:
-        """Return when the thread has ended; what it was about to do does not matter."""
+        """Return when the thread has ended, and has deleted what it was told to delete, if it could."""
         if self._pool is not None:
-            self._pool.shutdown(wait=True, cancel_futures=True)
+            self._pool.shutdown(wait=True)
 
     def _deleted(self) -> None:
         if self._last is not None:
