@@ -98,7 +98,10 @@ def test_the_guard_of_a_store_that_a_stream_left_is_not_taken_away_without_force
         (["advance", *STREAM, "--to", ""], "valid: complete, dualwrite, live, off, rampdown, shadow"),
         (["pause", "--all", "--to", ""], "pause takes no --to"),
         (["status", "--store", "screener"], "status takes no --store; valid with install, pair, sql, uninstall"),
-        (["enable", "--all", "--key", "[]"], "enable takes no --key; valid with explain, redrive, skip"),
+        (
+            ["enable", "--all", "--key", "[]"],
+            "enable takes no --key; valid with deleted, explain, redrive, skip, undelete",
+        ),
         (["uninstall", "--store", "screener", "--role", "x"], "uninstall takes no --role; valid with install, sql"),
         (["install", "--store", "screener", "--role", ""], "--role is empty"),
         (["pair", "--store", ""], "valid: registry, screener"),
