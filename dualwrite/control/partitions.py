@@ -20,13 +20,16 @@ How it can fail, and the answer:
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+
+import psycopg
 
 from dualwrite import switch
 from dualwrite.control import transition
 from dualwrite.control.last_keys import LastKeys
-from dualwrite.exceptions import ConcurrentChange, UsageError
+from dualwrite.exceptions import ConcurrentChange, Refused, UsageError
 from dualwrite.failpoints import reach
 from dualwrite.parameters import SWITCH_LOCK_SECONDS, SWITCH_TIMEOUT_SECONDS
 from dualwrite.relay.pipe import open_pipe
@@ -105,7 +108,7 @@ def _change(stream: Stream, authority: Store, to: int, actor: Actor, progress: S
     pipe = open_pipe(stream, insist=True)
     if pipe is None:
         return _under_lock(stream, authority, to, actor, lambda writers: None)
-    with pipe:
+    with _relaying(stream), pipe:
         last = LastKeys(pipe, SWITCH_TIMEOUT_SECONDS.value())
         last.catch_up()
         progress("waiting for the writers under way")
@@ -114,6 +117,16 @@ def _change(stream: Stream, authority: Store, to: int, actor: Actor, progress: S
             last.drain(lambda: not _waiting(stream, writers), time.monotonic())
 
         return _under_lock(stream, authority, to, actor, drain)
+
+
+@contextmanager
+def _relaying(stream: Stream) -> Iterator[None]:
+    """Turn what the driver says while the last keys are relayed into Refused: somebody holds the mirror's rows."""
+    try:
+        yield
+    except psycopg.Error as exc:
+        said = exc.diag.message_primary or str(exc).strip().partition("\n")[0]
+        raise Refused(f"stream {stream.name}: the last keys could not be relayed: {said}; try again") from exc
 
 
 def _under_lock(stream: Stream, authority: Store, to: int, actor: Actor, drain: Callable[[Session], None]) -> float:

@@ -8,7 +8,7 @@ from io import StringIO
 import pytest
 from django.core.management import call_command
 
-from dualwrite import failpoints, outbox, switch
+from dualwrite import failpoints, outbox, stores, switch
 from dualwrite.control.partitions import repartition
 from dualwrite.exceptions import ConcurrentChange, Refused, Superseded, UsageError
 from dualwrite.relay import worker
@@ -114,6 +114,26 @@ def test_one_that_dies_half_way_loses_nothing_and_is_done_again(
     assert numbers(screener, registry) == {4}
     worker.drain(memberships)
     assert sorted(mirrored(registry)) == ["NSE:A", "NSE:B"]
+
+
+def test_somebody_who_holds_a_fence_is_told_in_one_sentence_and_nothing_is_changed(
+    screener: Session, registry: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add(screener, "A")
+    monkeypatch.setattr(stores, "DEDICATED", "-c statement_timeout=0 -c lock_timeout=200ms")
+    with dedicated(Store.REGISTRY, "a writer asleep") as asleep:
+
+        def hold() -> None:
+            asleep.execute("BEGIN")
+            asleep.execute("SELECT FROM dualwrite.relay_fence FOR UPDATE")
+
+        with (
+            at("relay taken", hold),
+            pytest.raises(Refused, match=r"the last keys could not be relayed: .*lock timeout"),
+        ):
+            repartition(memberships, 4, TESTER)
+        asleep.execute("ROLLBACK")
+    assert numbers(screener, registry) == {16}
 
 
 def test_keys_noted_by_hand_meanwhile_stop_it_and_both_stores_agree_still(
