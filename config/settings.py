@@ -87,6 +87,9 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = "UTC"
 
+# Backups of retention: a directory, or a backend of django-storages (docs/retention.md).
+BACKUP_STORAGE_URL = env.str("BACKUP_STORAGE_URL", "") or str(BASE_DIR / "var" / "backups")
+
 # Time, language, static files
 TIME_ZONE = "UTC"
 USE_TZ = True

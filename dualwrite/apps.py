@@ -13,8 +13,10 @@ class DualWriteConfig(AppConfig):
     def ready(self) -> None:
         """Discover streams, enter the write service, register the system checks."""
         from dualwrite import checks, writing
+        from dualwrite.retention import subject
         from dualwrite.stream import discover, write_by
 
         discover()
+        subject.discover()
         write_by(writing.write)
         checks.register_all()

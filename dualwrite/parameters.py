@@ -271,6 +271,67 @@ THROTTLE_PAUSE_SECONDS = Parameter(
     between(0, 60, float),
     "pause a long run makes between two parts in any case",
 )
+RETENTION_ENABLED = Parameter("RETENTION_ENABLED", True, _boolean, "whether scheduled retention does anything")
+DEFAULT_RETENTION_DAYS = Parameter(
+    "DEFAULT_RETENTION_DAYS",
+    2555,
+    between(1, 365_000, int),
+    "for how many days rows of a table stay that has no parameter of its own",
+)
+BACKUP_BEFORE_DELETE = Parameter(
+    "BACKUP_BEFORE_DELETE",
+    True,
+    _boolean,
+    "whether rows are backed up before they are archived or marked inactive too; deleted ones always are",
+)
+BACKUP_KEPT_DAYS = Parameter(
+    "BACKUP_KEPT_DAYS",
+    2555,
+    between(1, 365_000, int),
+    "for how many days a backup is kept",
+)
+BACKUP_PART_ROWS = Parameter(
+    "BACKUP_PART_ROWS",
+    250_000,
+    between(1, 100_000_000, int),
+    "rows of a part of a backup, rounded to whole batches",
+)
+BACKUP_TRIED_ROWS = Parameter(
+    "BACKUP_TRIED_ROWS",
+    10_000,
+    between(1, 1_000_000_000, int),
+    "rows of each new backup that are restored into a temporary table before anything is removed",
+)
+RETENTION_MAX_ROWS = Parameter(
+    "RETENTION_MAX_ROWS",
+    5_000_000,
+    between(1, 1_000_000_000_000, int),
+    "rows that a retention run removes at most without being forced",
+)
+RETENTION_MAX_PERCENT = Parameter(
+    "RETENTION_MAX_PERCENT",
+    20.0,
+    between(0, 100, float),
+    "share of a table's rows that a retention run removes at most without being forced",
+)
+RETENTION_FREE_ROWS = Parameter(
+    "RETENTION_FREE_ROWS",
+    1_000,
+    between(0, 1_000_000_000, int),
+    "rows that may always go, however large a share of a small table they are",
+)
+RETENTION_SESSIONS = Parameter(
+    "RETENTION_SESSIONS",
+    2,
+    between(1, 16, int),
+    "sessions by which a retention run removes batches at once",
+)
+CLOCK_SKEW_SECONDS = Parameter(
+    "CLOCK_SKEW_SECONDS",
+    60.0,
+    between(0.1, 86_400, float),
+    "how far this machine's clock and the registry's may be apart before retention is refused",
+)
 
 ALL: tuple[Parameter[bool] | Parameter[int] | Parameter[float] | Parameter[str] | Parameter[Decimal], ...] = (
     DUAL_WRITE_ENABLED,
@@ -306,4 +367,15 @@ ALL: tuple[Parameter[bool] | Parameter[int] | Parameter[float] | Parameter[str] 
     REPAIR_TIMEOUT_SECONDS,
     THROTTLE_SESSIONS,
     THROTTLE_PAUSE_SECONDS,
+    RETENTION_ENABLED,
+    DEFAULT_RETENTION_DAYS,
+    BACKUP_BEFORE_DELETE,
+    BACKUP_KEPT_DAYS,
+    BACKUP_PART_ROWS,
+    BACKUP_TRIED_ROWS,
+    RETENTION_MAX_ROWS,
+    RETENTION_MAX_PERCENT,
+    RETENTION_FREE_ROWS,
+    RETENTION_SESSIONS,
+    CLOCK_SKEW_SECONDS,
 )

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Protocol
 
 import psycopg
 
@@ -11,11 +12,19 @@ from dualwrite.exceptions import AlreadyRunning
 from dualwrite.sql import statement
 from dualwrite.stages import Store
 from dualwrite.stores import Session, cursor, dedicated, reaching
-from dualwrite.stream import Stream
 
 RUN_LOCK = 25722
 #: Only short statements run on the session of a lock; a long one would be a server in trouble.
 LIMITS = "-c statement_timeout=10s"
+
+
+class Named(Protocol):
+    """What one run at a time is at work on, e.g. a stream."""
+
+    @property
+    def name(self) -> str:
+        """Its name."""
+        ...
 
 
 @dataclass(frozen=True)
@@ -31,18 +40,18 @@ class Holder:
 
 
 @contextmanager
-def only_run(kind: str, stream: Stream) -> Iterator[Session]:
-    """Be the only run of this kind for the stream, on every machine; the session that holds the lock.
+def only_run(kind: str, subject: Named, about: str = "stream") -> Iterator[Session]:
+    """Be the only run of this kind for the subject, on every machine; the session that holds the lock.
 
     Raises AlreadyRunning, StoreUnreachable.
     """
     with (
         reaching(Store.REGISTRY),
-        dedicated(Store.REGISTRY, f"{kind} {stream.name} lock", limits=LIMITS) as session,
+        dedicated(Store.REGISTRY, f"{kind} {subject.name} lock", limits=LIMITS) as session,
     ):
-        row = session.execute(statement("runs", "take"), _named(kind, stream.name)).fetchone()
+        row = session.execute(statement("runs", "take"), _named(kind, subject.name)).fetchone()
         if row is None or not row[0]:
-            raise AlreadyRunning(f"{kind} of stream {stream.name}")
+            raise AlreadyRunning(f"{kind} of {about} {subject.name}")
         try:
             yield session
         finally:

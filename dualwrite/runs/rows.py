@@ -12,17 +12,16 @@ from django.utils import timezone
 
 from dualwrite.exceptions import AlreadyRunning, Refused, RunLost, StoreUnreachable, UsageError
 from dualwrite.models import Run
-from dualwrite.runs.lock import Holder, holder, only_run, own
+from dualwrite.runs.lock import Holder, Named, holder, only_run, own
 from dualwrite.stages import Store
 from dualwrite.stores import Session, reaching
-from dualwrite.stream import Stream
 
 R = TypeVar("R", bound=Run)
 
 
 @dataclass(frozen=True)
 class Owner:
-    """This process, as the only one that runs something for a stream: its name and the session of its lock."""
+    """This process, as the only one that runs something for a subject: its name and the session of its lock."""
 
     session: Session
 
@@ -34,17 +33,17 @@ class Owner:
 
 
 @contextmanager
-def only(model: type[Run], stream: Stream) -> Iterator[Owner]:
-    """Be the only run of that model for the stream; runs left by dead processes are closed first.
+def only(model: type[Run], subject: Named) -> Iterator[Owner]:
+    """Be the only run of that model for the subject; runs left by dead processes are closed first.
 
     Raises AlreadyRunning naming the other run, its owner and the command that cancels it; StoreUnreachable.
     """
     with ExitStack() as stack:
         try:
-            session = stack.enter_context(only_run(model.kind, stream))
+            session = stack.enter_context(only_run(model.kind, subject, model.about))
         except AlreadyRunning as exc:
-            raise AlreadyRunning(f"{model.kind} of stream {stream.name}{_who(model, stream.name)}") from exc
-        reap(model, stream.name)
+            raise AlreadyRunning(f"{model.kind} of {model.about} {subject.name}{_who(model, subject.name)}") from exc
+        reap(model, subject.name)
         yield Owner(session)
 
 
@@ -142,7 +141,7 @@ def to_resume(model: type[R], number: int) -> R:
     """
     row = run_numbered(model, number)
     if row.status == Run.RUNNING:
-        raise AlreadyRunning(f"{model.kind} of stream {row.stream}{_who(model, row.stream)}")
+        raise AlreadyRunning(f"{model.kind} of {model.about} {row.stream}{_who(model, row.stream)}")
     if row.status not in (Run.ERROR, Run.CANCELLED):
         raise Refused(f"{model.kind} run {number} came to its end, as {row.status}; there is nothing to resume")
     return row

@@ -1,0 +1,39 @@
+"""What the engine keeps in the registry for people: streams, runs, retention policies with their backups, the audit.
+
+Roles and epochs are not here: they stand in `dualwrite.stream_state` of each store, where the triggers read them.
+"""
+
+from dualwrite.models.retention import (
+    BackupState,
+    DrillRun,
+    LegalHold,
+    RestoreRun,
+    RetentionBackup,
+    RetentionPolicy,
+    RetentionRun,
+    RetentionState,
+    RetentionStatus,
+)
+from dualwrite.models.runs import Run
+from dualwrite.models.streams import Audit, ParkedKey, StageTransition, StreamControl, TransitionStatus
+from dualwrite.models.validation import ValidationRun, ValidationStatus
+
+__all__ = [
+    "Audit",
+    "BackupState",
+    "DrillRun",
+    "LegalHold",
+    "ParkedKey",
+    "RestoreRun",
+    "RetentionBackup",
+    "RetentionPolicy",
+    "RetentionRun",
+    "RetentionState",
+    "RetentionStatus",
+    "Run",
+    "StageTransition",
+    "StreamControl",
+    "TransitionStatus",
+    "ValidationRun",
+    "ValidationStatus",
+]
