@@ -59,9 +59,9 @@ class Rows:
         self.policy, self.table, self.cutoff, self.run = policy, table, cutoff, run
         self._conditions, self._values = conditions.compiled(policy.conditions, table.types)
 
-    def compose(self, name: str, holds: Holds | None = None) -> sql.Composed:
-        """The named statement of sql/retention.sql; `holds`: what stays."""
-        return compose("retention", name, **self._fixed, goes=self.goes(holds or Holds()))
+    def compose(self, name: str, holds: Holds | None = None, **more: sql.Composable) -> sql.Composed:
+        """The named statement of sql/retention.sql; `holds`: what stays; `more`: what only this statement has."""
+        return compose("retention", name, **self._fixed, goes=self.goes(holds or Holds()), **more)
 
     def values(self, holds: Holds | None = None, batch: Batch | None = None, **more: object) -> dict[str, Any]:
         """What is bound with it."""
@@ -71,7 +71,7 @@ class Rows:
 
     def old(self) -> sql.Composable:
         """The condition that a row `t` is old enough and is what the policy is about."""
-        parts = [sql.SQL("{} < {}").format(self._date, sql.Placeholder("cutoff")), *self._conditions]
+        parts = [sql.SQL("{} < {}").format(self.date, sql.Placeholder("cutoff")), *self._conditions]
         if self.policy.action is Action.MARK_INACTIVE:
             parts.append(sql.Identifier("t", self.policy.subject.inactive))
         return sql.SQL("({})").format(AND.join(parts))
@@ -119,7 +119,8 @@ class Rows:
         return f'"{self.policy.subject.schema}"."{self.policy.subject.table}"'
 
     @property
-    def _date(self) -> sql.Composable:
+    def date(self) -> sql.Composable:
+        """The date of a row `t` that tells how old it is."""
         return sql.SQL("({})").format(projection.expression(self.policy.subject.dates[self.policy.date]))
 
     @cached_property
@@ -136,13 +137,16 @@ class Rows:
             "archive": sql.Identifier(subject.schema, subject.archive),
             "inactive": sql.Identifier(subject.inactive or "-"),
             "key": key,
-            "date": self._date,
+            "date": self.date,
             "old": self.old(),
             "columns": projection.names(columns, "t"),
             "names": projection.names(columns),
             "fingerprint": self.fingerprint,
             "in_range": in_range,
             "place": PLACE,
+            "definitions": sql.SQL(", ").join(
+                [sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in self.table.types.items()]
+            ),
             "key_of_stored": sql.Identifier("e", self.table.key),
             "stored_fingerprint": self._fingerprint("e"),
             # A row that was marked has gone as far as this policy goes.

@@ -19,7 +19,7 @@ from django.core.files.storage import Storage
 from django.utils.module_loading import import_string
 
 from dualwrite.exceptions import UsageError
-from dualwrite.retention.exceptions import StorageFailed
+from dualwrite.retention.exceptions import BackupUnusable, StorageFailed
 
 #: The scheme of BACKUP_STORAGE_URL → a backend, and the option that the part behind `//` names.
 BACKENDS = {
@@ -33,7 +33,8 @@ PARTIAL = ".partial"
 
 
 class Vault(Protocol):
-    """Where backups are. Names have folders, separated by `/`. Each raises StorageFailed."""
+    """Where backups are. Names have folders, separated by `/`. Each raises StorageFailed; BackupUnusable
+    where a file is not there."""
 
     def new(self, name: str) -> Any:
         """A context that gives a file to be written, stored under that name when it ends well, else not at all."""
@@ -148,6 +149,8 @@ class RemoteVault:
 def _failing(what: str) -> Iterator[None]:
     try:
         yield
+    except FileNotFoundError as exc:
+        raise BackupUnusable(f"{what}: there is no such file") from exc
     except OSError as exc:
         raise StorageFailed(f"{what}: {exc.strerror or exc}") from exc
     except Exception as exc:

@@ -61,6 +61,11 @@ def require_same(session: Session, rows: Rows, text: Iterator[bytes], count: int
 def receive(session: Session, rows: Rows, text: Iterator[bytes], what: str) -> None:
     """Make a temporary table of this transaction with these rows; raises BackupUnusable where they cannot be read."""
     session.execute(rows.compose("receive"))
+    load(session, rows, text, what)
+
+
+def load(session: Session, rows: Rows, text: Iterator[bytes], what: str) -> None:
+    """Add these rows to it; raises as `receive`."""
     try:
         with session.cursor().copy(rows.compose("load")) as copy:
             for piece in text:

@@ -78,7 +78,7 @@ SELECT count(*), sum(fingerprint)::text FROM found WHERE (SELECT count(*) FROM m
 
 -- name: receive
 -- A table for rows of a backup, with the columns' types and none of their rules.
-CREATE TEMPORARY TABLE {place} ON COMMIT DROP AS SELECT {columns} FROM {table} AS t LIMIT 0
+CREATE TEMPORARY TABLE {place} ({definitions}) ON COMMIT DROP
 
 -- name: load
 -- Rows of a backup, as they were exported.
@@ -116,3 +116,21 @@ SELECT count(*), count(*) FILTER (WHERE {fingerprint} <> x.fingerprint)
   FROM {table} AS t
   JOIN (SELECT {key_of_stored} AS key, {stored_fingerprint} AS fingerprint FROM {place} AS e) AS x ON t.{key} = x.key
  WHERE {in_range} AND {is_there}
+
+-- name: forget_others
+-- Of the rows that were loaded, those that nobody asked for.
+DELETE FROM {place} AS t WHERE NOT coalesce({asked}, false)
+
+-- name: present
+-- How many of them are in the table.
+SELECT (SELECT count(*) FROM {place}), count(*) FROM {table} AS t JOIN {place} AS e ON t.{key} = {key_of_stored}
+
+-- name: restore
+-- They come back; rows that came, and rows that were overwritten.
+WITH back AS (INSERT INTO {table} AS t ({names}) OVERRIDING SYSTEM VALUE SELECT {names} FROM {place}
+              ON CONFLICT ({key}) {on_conflict} RETURNING t.xmax = 0 AS is_new)
+SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM back
+
+-- name: take_out
+-- What comes back leaves the archive, first, or it would be there twice.
+DELETE FROM {archive} AS a USING {place} AS e WHERE a.{key} = {key_of_stored}

@@ -1,0 +1,89 @@
+"""`run_retention`: what is older than its policy allows goes, once a verified backup has it. A dry run unless told."""
+
+from argparse import ArgumentParser
+from contextlib import ExitStack
+from typing import Any
+
+from dualwrite.exceptions import DualWriteError, UsageError
+from dualwrite.management import retentions
+from dualwrite.management.base import OperatorCommand, actor
+from dualwrite.management.progress import JsonLines, Steps
+from dualwrite.models import RetentionPolicy, RetentionRun
+from dualwrite.retention.approval import approve
+from dualwrite.retention.run import Order, cancel, run
+from dualwrite.runs import Watch
+from dualwrite.stages import Store
+from dualwrite.stores import reaching
+
+
+class Command(OperatorCommand):
+    """Plans one policy or all enabled ones, or carries them out; 0 when all came to their end."""
+
+    help = __doc__ or ""
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Which policy, and what becomes of it."""
+        super().add_arguments(parser)
+        parser.add_argument("--policy", metavar="NAME", help="only this policy; all enabled ones unless said")
+        what = parser.add_mutually_exclusive_group()
+        what.add_argument("--execute", action="store_true", help="remove what is old, of approved policies")
+        what.add_argument("--dry-run", action="store_true", help="only tell what would go, as is done unless told")
+        what.add_argument("--approve", action="store_true", help="approve a policy as it is; needs --policy, --reason")
+        what.add_argument("--cancel", type=int, metavar="RUN", help="stop a run; the next one goes on where it was")
+        parser.add_argument("--force", action="store_true", help="with --execute: however many rows; needs --reason")
+        parser.add_argument("--reason", default="", help="why; kept in the audit")
+
+    def run(self, options: dict[str, Any]) -> int:
+        """Approve, cancel, or run policy by policy."""
+        if options["force"] and not options["execute"]:
+            raise UsageError("--force goes with --execute")
+        if options["cancel"] is not None:
+            return self._cancel(options)
+        if options["approve"]:
+            return self._approve(options)
+        with ExitStack() as stack:
+            told = JsonLines() if options["json"] else stack.enter_context(Steps())
+            runs, refused = _each(options, told)
+        self._tell(options, runs, {name: str(exc) for name, exc in refused.items()})
+        return max([retentions.exit_code(runs), *(exc.exit_code for exc in refused.values())])
+
+    def _tell(self, options: dict[str, Any], runs: list[RetentionRun], refused: dict[str, str]) -> None:
+        data = [retentions.as_data(made) for made in runs]
+        data += [{"policy": name, "status": "refused", "sentence": why} for name, why in refused.items()]
+        self.answer(options, {"dry_run": not options["execute"], "policies": data}, retentions.text(runs, refused))
+
+    def _approve(self, options: dict[str, Any]) -> int:
+        if not options["policy"]:
+            raise UsageError("name the policy with --policy NAME")
+        row = approve(options["policy"], actor(options))
+        said = f"policy {row.name} is approved: {row.action} {row.table} after {row.approved_days} days"
+        self.answer(options, {"policy": row.name, "approved_days": row.approved_days, "by": row.approved_by}, said)
+        return 0
+
+    def _cancel(self, options: dict[str, Any]) -> int:
+        made = cancel(options["cancel"], actor(options))
+        self.answer(options, retentions.as_data(made), f"retention run {made.pk} is asked to stop")
+        return 0
+
+
+def _each(options: dict[str, Any], told: Steps | JsonLines) -> tuple[list[RetentionRun], dict[str, DualWriteError]]:
+    """Each policy for itself: one that is refused keeps no other from being looked at."""
+    runs: list[RetentionRun] = []
+    refused: dict[str, DualWriteError] = {}
+    order = Order(actor(options), execute=options["execute"], force=options["force"])
+    names = _names(options)
+    for name in names:
+        try:
+            runs.append(run(name, order, Watch(told.follow(name))))
+        except DualWriteError as exc:
+            if options["policy"] or exc.exit_code == UsageError.exit_code:
+                raise
+            refused[name] = exc
+    return runs, refused
+
+
+def _names(options: dict[str, Any]) -> list[str]:
+    if options["policy"]:
+        return [options["policy"]]
+    with reaching(Store.REGISTRY):
+        return list(RetentionPolicy.objects.filter(enabled=True).values_list("name", flat=True))

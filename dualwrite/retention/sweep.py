@@ -1,0 +1,48 @@
+"""All policies in turn, as the schedule does: what is approved is carried out, the rest is planned and asked for."""
+
+from dataclasses import dataclass
+
+from dualwrite.exceptions import DualWriteError
+from dualwrite.models import RetentionBackup, RetentionPolicy, RetentionRun
+from dualwrite.parameters import RETENTION_ENABLED
+from dualwrite.retention import vault
+from dualwrite.retention.approval import is_approved
+from dualwrite.retention.expiry import expire
+from dualwrite.retention.policy import in_force
+from dualwrite.retention.run import Order, run
+from dualwrite.stages import Store
+from dualwrite.stores import reaching
+from dualwrite.switch import Actor
+
+
+@dataclass(frozen=True)
+class Swept:
+    """A policy: its run, and what is to be said; no run where it could not begin."""
+
+    policy: str
+    run: RetentionRun | None
+    sentence: str
+
+
+def sweep(actor: Actor) -> tuple[list[Swept], list[RetentionBackup]]:
+    """Every enabled policy, each for itself, then the expiry of backups; nothing where RETENTION_ENABLED is false.
+
+    Raises StoreUnreachable, and what is wrong with the backup storage.
+    """
+    if not RETENTION_ENABLED.value():
+        return [], []
+    with reaching(Store.REGISTRY):
+        rows = list(RetentionPolicy.objects.filter(enabled=True))
+    return [_one(row, actor) for row in rows], expire(actor, vault.configured())
+
+
+def _one(row: RetentionPolicy, actor: Actor) -> Swept:
+    try:
+        approved = is_approved(row, in_force(row))
+        made = run(row.name, Order(actor, execute=approved, unattended=True))
+    except DualWriteError as exc:  # one policy's trouble is no other's
+        return Swept(row.name, None, str(exc))
+    return Swept(row.name, made, made.error if approved else WAITS.format(name=row.name))
+
+
+WAITS = "it waits for an approval: manage.py run_retention --approve --policy {name} --reason WHY"
