@@ -5,9 +5,20 @@ reaches, and the order in which two tables are mirrored would start to matter. O
 instead.
 """
 
+from registry.models.audit import AuditLog
+from registry.models.broker import BrokerApiLog
 from registry.models.history import IndexMembershipHistory
 from registry.models.index import Index
 from registry.models.instrument import Instrument
 from registry.models.membership import IndexMembership
+from registry.models.scratch import IngestionScratch
 
-__all__ = ["Index", "IndexMembership", "IndexMembershipHistory", "Instrument"]
+__all__ = [
+    "AuditLog",
+    "BrokerApiLog",
+    "Index",
+    "IndexMembership",
+    "IndexMembershipHistory",
+    "IngestionScratch",
+    "Instrument",
+]
