@@ -39,5 +39,5 @@ MEMBERSHIP_RULES = (
     Rule("sector_known", "each membership has a sector", _queries["sector_known"]),
 )
 
-#: The spells of a membership, superseded versions too.
+#: The spells of a membership, superseded and archived versions too.
 MEMBERSHIP_HISTORY = _queries["membership_history"]

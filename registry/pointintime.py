@@ -4,15 +4,16 @@ import datetime as dt
 
 from django.db.models import Q, QuerySet
 
-from registry.models import IndexMembershipHistory
+from registry.models import IndexMembershipSpell
 
 
-def members(index_id: str, as_of: dt.date, known_at: dt.datetime | None = None) -> QuerySet[IndexMembershipHistory]:
+def members(index_id: str, as_of: dt.date, known_at: dt.datetime | None = None) -> QuerySet[IndexMembershipSpell]:
     """The spells of ``index_id`` that contain the day ``as_of``, one for each member, by instrument key.
 
-    With ``known_at`` (an aware time) the answer is the one that was given then; without, the one known now.
+    Archived versions answer too. With ``known_at`` (an aware time) the answer is the one that was given then;
+    without, the one known now.
     """
-    spells = IndexMembershipHistory.objects.filter(index_id=index_id, spell__contains=as_of)
+    spells = IndexMembershipSpell.objects.filter(index_id=index_id, spell__contains=as_of)
     return spells.filter(_known(known_at)).order_by("instrument_key")
 
 

@@ -8,11 +8,14 @@ from psycopg.types.range import Range
 from registry.importing.database import BATCH, REGISTRY, chunks
 from registry.importing.progress import Steps
 from registry.importing.spells import Days, Spell
-from registry.models import IndexMembershipHistory
+from registry.models import IndexMembershipHistory, IndexMembershipSpell
 
 
 def stored_spells(index: str, keys: Iterable[str]) -> dict[str, Sequence[Days]]:
-    """The current spells of an index by instrument key; nobody adds one until the transaction ends."""
+    """The current spells of an index by instrument key, archived ones too.
+
+    Nobody adds or archives one until the transaction ends.
+    """
     connection = connections[REGISTRY]
     table = connection.ops.quote_name(IndexMembershipHistory._meta.db_table)
     with connection.cursor() as cursor:
@@ -20,7 +23,7 @@ def stored_spells(index: str, keys: Iterable[str]) -> dict[str, Sequence[Days]]:
         cursor.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
     found: dict[str, list[Days]] = {}
     for chunk in chunks(keys):
-        current = IndexMembershipHistory.objects.using(REGISTRY).filter(index_id=index, superseded_at=None)
+        current = IndexMembershipSpell.objects.using(REGISTRY).filter(index_id=index, superseded_at=None)
         rows = current.filter(instrument_key__in=chunk).values_list("instrument_key", "spell")
         for key, spell in rows:
             found.setdefault(key, []).append(Days(spell.lower, spell.upper))

@@ -5,6 +5,7 @@ reaches, and the order in which two tables are mirrored would start to matter. O
 instead.
 """
 
+from registry.models.archive import IndexMembershipHistoryArchive
 from registry.models.audit import AuditLog
 from registry.models.broker import BrokerApiLog
 from registry.models.history import IndexMembershipHistory
@@ -12,6 +13,7 @@ from registry.models.index import Index
 from registry.models.instrument import Instrument
 from registry.models.membership import IndexMembership
 from registry.models.scratch import IngestionScratch
+from registry.models.spell import IndexMembershipSpell
 
 __all__ = [
     "AuditLog",
@@ -19,6 +21,8 @@ __all__ = [
     "Index",
     "IndexMembership",
     "IndexMembershipHistory",
+    "IndexMembershipHistoryArchive",
+    "IndexMembershipSpell",
     "IngestionScratch",
     "Instrument",
 ]

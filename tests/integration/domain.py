@@ -10,7 +10,8 @@ from django.db import connections, transaction
 from dualwrite.stages import Store
 
 EMPTY = {
-    Store.REGISTRY: "TRUNCATE instruments, indices, index_memberships, index_membership_history",
+    Store.REGISTRY: "TRUNCATE instruments, indices, index_memberships, index_membership_history,"
+    " index_membership_history_archive, audit_log, ingestion_scratch, broker_api_log",
     Store.SCREENER: "TRUNCATE instruments, index_memberships",
 }
 
