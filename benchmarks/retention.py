@@ -39,7 +39,7 @@ ORM_SHARE = 10
 FILL = """
 INSERT INTO audit_log (at, actor, action, object_type, object_key, before, after, request_id)
 SELECT now() - make_interval(days => CASE WHEN g <= %(old)s THEN 800 ELSE 10 END, secs => g / 1000.0),
-       'user' || g %% 97, (ARRAY['create', 'update', 'delete'])[1 + g %% 3], 'membership', 
+       'user' || g %% 97, (ARRAY['create', 'update', 'delete'])[1 + g %% 3], 'membership',
        '["NSE:S' || g || '","NIFTY 50"]',
        CASE WHEN g %% 3 > 0 THEN jsonb_build_object('weight', round(g %% 100 / 7.0, 6), 'sector', 'Energy') END,
        jsonb_build_object('weight', round(g %% 100 / 3.0, 6), 'sector', 'Energy'), md5(g::text)

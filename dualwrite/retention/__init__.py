@@ -5,10 +5,10 @@ How it can fail, and the answer to each (docs/retention.md has the tests):
 - Rows go whose backup cannot be read: nothing is removed before every part was read again from the storage, its bytes
   and its content held against what the server had sent, and a sample of it restored into a temporary table.
 - A row changes, or a hold comes, between export and delete: each batch is removed under a lock that holds wait for,
-  by the policy's own condition, and only if count and fingerprints of all its rows are those of the export; else it is
-  taken back and done row by row, from the rows that the stored part has. What changed stays and is counted.
-- More goes than the backup has: what is removed is a range of keys whose fingerprints must come out as exported; a row
-  that came into the range since makes them differ.
+  by the policy's own condition, and of every row only the version that was exported (`rows` says how that is known).
+  What changed stays and is counted.
+- More goes than the backup has: a row that came since has a version of its own; what was held or waited to be relayed
+  at the moment of the export stays though it no longer is.
 - The process dies: the row of the run says how far it was. Without a manifest its files are nothing and are removed;
   with one the next run reads the backup again and goes on. A batch that is gone is found gone, so nothing is removed
   or counted twice.
@@ -26,9 +26,9 @@ How it can fail, and the answer to each (docs/retention.md has the tests):
 2. `schema`, `rows`: the table as it is in the catalog; the statements composed from it.
 3. `planner`: cutoff, rows, examples, in a transaction that only reads; `brakes`: whether that may be. Pure.
 4. `vault`, `part`, `manifest`: the storage, a part on its way to it and back, what all parts are.
-5. `export`: one snapshot, its rows to parts and the fingerprints of its batches, on two sessions at once.
+5. `export`: one snapshot, its rows to parts, batch by batch.
 6. `verify`: everything read back.
-7. `trim`: batches go; `reconcile` counts what is left.
+7. `trim`: batches go; what stayed is counted by its keys.
 8. `run`: these in order as a state machine, resumed where it was broken off; `sweep`: every policy, as the schedule
    does.
 9. `restore`, `drill`, `expiry`: rows come back; that they would is tried every week; backups end.

@@ -11,7 +11,7 @@ from dualwrite.retention import backups, vault
 from dualwrite.retention.exceptions import BackupUnusable
 from dualwrite.retention.planner import LIMITS
 from dualwrite.retention.vault import Vault
-from dualwrite.retention.verify import require_same
+from dualwrite.retention.verify import receive, require_same
 from dualwrite.runs import Outcome, Watch
 from dualwrite.stages import Store
 from dualwrite.stores import dedicated, reaching
@@ -96,10 +96,10 @@ def _restore(row: RetentionBackup, place: Vault, watch: Watch) -> None:
     with dedicated(Store.REGISTRY, "retention drill", limits=LIMITS) as session, watch.session(session):
         for stored in backup.manifest.parts:
             watch.breathe()
-            rows, digest = stored.part.rows, sum(int(batch.digest) for batch in stored.batches)
             with session.transaction(force_rollback=True):
-                require_same(session, backup.rows, backup.read(stored), rows, digest, stored.part.file)
-            watch.advance(rows)
+                receive(session, backup.rows, backup.read(stored), stored.part.file)
+                require_same(session, backup.rows, stored.batches, stored.part.file)
+            watch.advance(stored.part.rows)
 
 
 def _require_chained(row: RetentionBackup, place: Vault) -> None:

@@ -1,17 +1,14 @@
-"""One moment's rows go to parts while another session takes the fingerprints of their batches, of the same moment."""
+"""One moment's rows go to parts, batch by batch, in the order of their keys."""
 
+import hashlib
 from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import ExitStack
 from dataclasses import dataclass
-
-from psycopg import sql
+from itertools import chain, islice
 
 from dualwrite.failpoints import reach
 from dualwrite.parameters import BACKUP_PART_ROWS
-from dualwrite.retention.exceptions import BackupUnusable
-from dualwrite.retention.manifest import Stored
-from dualwrite.retention.part import Part, PartWriter
+from dualwrite.retention.manifest import Moment, Stored
+from dualwrite.retention.part import PartWriter, value_of
 from dualwrite.retention.planner import LIMITS
 from dualwrite.retention.rows import Batch, Holds, Rows
 from dualwrite.retention.vault import Vault
@@ -33,89 +30,68 @@ class Source:
     planned: int
 
 
-def export(source: Source, vault: Vault, folder: str, watch: Watch) -> list[Stored]:
+def export(source: Source, vault: Vault, folder: str, watch: Watch) -> tuple[Moment, list[Stored]]:
     """Store the rows as parts in the folder; raises StorageFailed, StoreUnreachable, Cancelled by the watch."""
     watch.phase("exporting", source.planned)
-    with ExitStack() as stack:
-        copying, hashing = _two_at_one_moment(stack, watch)
-        pool = stack.enter_context(ThreadPoolExecutor(max_workers=1))
-        found: Future[list[Batch]] = pool.submit(_batches, hashing, source)
-        try:
-            parts = _parts(copying, source, vault, folder, watch)
-        except BaseException:
-            hashing.cancel_safe()
-            raise
-        return _joined(parts, found.result())
+    with dedicated(Store.REGISTRY, "retention export", limits=LIMITS) as session, watch.session(session):
+        session.execute(statement("retention", "begin_reading"))
+        found = session.execute(statement("retention", "moment")).fetchone()
+        assert found is not None  # noqa: S101  it has no FROM
+        stored = list(_parts(session, source, vault, folder, watch))
+        session.rollback()
+    return Moment(*found), stored
 
 
 def batches(source: Source, watch: Watch) -> list[Batch]:
     """The batches alone, where no backup is made."""
     watch.phase("finding the batches", source.planned)
+    rows, size = source.rows, source.rows.policy.batch_size
     with dedicated(Store.REGISTRY, "retention batches", limits=LIMITS) as session, watch.session(session):
-        return _batches(session, source)
+        found = session.execute(rows.compose("batches", source.holds), rows.values(source.holds, batch_size=size))
+        return [Batch(first, last, count) for first, last, count in found]
 
 
-def _two_at_one_moment(stack: ExitStack, watch: Watch) -> tuple[Session, Session]:
-    one, two = (
-        stack.enter_context(dedicated(Store.REGISTRY, f"retention {what}", limits=LIMITS)) for what in ("rows", "hash")
-    )
-    for session in (one, two):
-        stack.enter_context(watch.session(session))
-        session.execute(statement("retention", "begin_reading"))
-    row = one.execute(statement("retention", "export_snapshot")).fetchone()
-    two.execute(sql.SQL("SET TRANSACTION SNAPSHOT {}").format(sql.Literal(row[0] if row else "")))
-    return one, two
-
-
-def _batches(session: Session, source: Source) -> list[Batch]:
+def _parts(session: Session, source: Source, vault: Vault, folder: str, watch: Watch) -> Iterator[Stored]:
     rows, size = source.rows, source.rows.policy.batch_size
-    found = session.execute(rows.compose("batches", source.holds), rows.values(source.holds, batch_size=size))
-    return [Batch(first, last, count, digest) for first, last, count, digest in found]
-
-
-def _parts(session: Session, source: Source, vault: Vault, folder: str, watch: Watch) -> list[Part]:
-    rows, size = source.rows, source.rows.policy.batch_size
-    part_rows = max(1, BACKUP_PART_ROWS.value() // size) * size
-    done: list[Part] = []
+    most = max(1, BACKUP_PART_ROWS.value() // size)
     with session.cursor().copy(rows.compose("export", source.holds), rows.values(source.holds)) as copy:
-        stream = _gathered(iter(copy), part_rows)
-        for lines in stream:
-            name = f"part-{len(done) + 1:05d}.zst"
+        lines = iter(copy)
+        for number, first in enumerate(lines, 1):
+            name = f"part-{number:05d}.zst"
             with vault.new(f"{folder}/{name}") as file:
                 writer = PartWriter(file, name)
-                writer.add(lines)
-                watch.advance(len(lines))
-                while writer.rows < part_rows and (more := next(stream, None)):
-                    writer.add(more)
-                    watch.advance(len(more))
-                done.append(writer.close())
+                stored = _fill(writer, chain([first], lines), rows, most, watch)
                 reach("retention part written")
             reach("retention part stored")
-    return done
+            yield stored
 
 
-def _gathered(rows: Iterator[bytes | bytearray | memoryview], part_rows: int) -> Iterator[list[bytes]]:
-    """Rows in lists, none of which goes past the end of a part. The server sends each row by itself."""
-    gathered: list[bytes] = []
-    for number, row in enumerate(rows, 1):
-        gathered.append(bytes(row))
-        if len(gathered) == GATHERED or number % part_rows == 0:
-            yield gathered
-            gathered = []
-    if gathered:
-        yield gathered
+def _fill(
+    writer: PartWriter, lines: Iterator[bytes | bytearray | memoryview], rows: Rows, most: int, watch: Watch
+) -> Stored:
+    """A part of so many batches at most, of the next lines."""
+    key = list(rows.table.types).index(rows.table.key)
+    done: list[Batch] = []
+    while len(done) < most and (batch := _batch(writer, lines, rows.policy.batch_size, key, watch)):
+        done.append(batch)
+    return Stored(writer.close(), tuple(done))
 
 
-def _joined(parts: list[Part], batches: list[Batch]) -> list[Stored]:
-    """Each part with its batches: both are the same rows in the same order."""
-    stored, rest = [], iter(batches)
-    for part in parts:
-        own: list[Batch] = []
-        while sum(batch.rows for batch in own) < part.rows and (batch := next(rest, None)):
-            own.append(batch)
-        if sum(batch.rows for batch in own) != part.rows:
-            raise BackupUnusable(f"{part.file} has {part.rows} rows, and their batches have others")
-        stored.append(Stored(part, tuple(own)))
-    if next(rest, None) is not None:
-        raise BackupUnusable("rows that were counted were not exported")
-    return stored
+def _batch(
+    writer: PartWriter, lines: Iterator[bytes | bytearray | memoryview], size: int, key: int, watch: Watch
+) -> Batch | None:
+    """The next batch, written; None where no row is left."""
+    count, sha256, first, last = 0, hashlib.sha256(), b"", b""
+    while count < size and (gathered := _gathered(lines, min(GATHERED, size - count))):
+        first, last = first or gathered[0], gathered[-1]
+        text = b"".join(gathered)
+        sha256.update(text)
+        writer.add(text, len(gathered))
+        watch.advance(len(gathered))
+        count += len(gathered)
+    return Batch(value_of(first, key), value_of(last, key), count, sha256.hexdigest()) if count else None
+
+
+def _gathered(lines: Iterator[bytes | bytearray | memoryview], most: int) -> list[bytes]:
+    """So many lines at most. The server sends each row by itself."""
+    return [bytes(line) for line in islice(lines, most)]

@@ -31,6 +31,14 @@ class Stored:
 
 
 @dataclass(frozen=True)
+class Moment:
+    """The snapshot of the export: every transaction below `snapshot` had ended, in the cluster of that number."""
+
+    snapshot: str
+    system: str
+
+
+@dataclass(frozen=True)
 class Manifest:
     """Everything that is needed to restore the rows, with the server's own program alone if need be.
 
@@ -51,6 +59,7 @@ class Manifest:
     made_at: str
     server: Mapping[str, str]
     previous: str
+    moment: Moment
     parts: tuple[Stored, ...]
 
     @property
@@ -92,11 +101,12 @@ def decoded(data: bytes) -> Manifest:
         found = json.loads(data)
         if found.pop("form") != FORM:
             raise BackupUnusable("its form is not known to this version")
-        own = {name: found[name] for name in Manifest.__dataclass_fields__ if name != "parts"}
+        own = {name: found[name] for name in Manifest.__dataclass_fields__ if name not in ("parts", "moment")}
+        moment = Moment(**found["moment"])
         parts = tuple(
             Stored(Part(**stored["part"]), tuple(Batch(**batch) for batch in stored["batches"]))
             for stored in found["parts"]
         )
     except (ValueError, KeyError, TypeError) as exc:
         raise BackupUnusable(f"the manifest cannot be read: {exc}") from exc
-    return Manifest(parts=parts, **own)
+    return Manifest(parts=parts, moment=moment, **own)

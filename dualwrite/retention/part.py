@@ -4,6 +4,7 @@ A line is a row: in the server's text format a line break inside a value is writ
 """
 
 import hashlib
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO
@@ -13,6 +14,9 @@ import zstandard
 from dualwrite.retention.exceptions import BackupUnusable
 
 LEVEL = 3
+#: How the server writes what would end a value or a line.
+_ESCAPED = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
+_ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
 CHUNK = 1 << 20
 
 
@@ -36,12 +40,11 @@ class PartWriter:
         self._compressor = zstandard.ZstdCompressor(level=LEVEL).compressobj()
         self.rows = self._bytes = 0
 
-    def add(self, lines: list[bytes]) -> None:
-        """Write these rows; raises OSError."""
-        data = b"".join(lines)
-        self._content.update(data)
-        self._write(self._compressor.compress(data))
-        self.rows += len(lines)
+    def add(self, text: bytes, rows: int) -> None:
+        """Write this text of so many rows; raises OSError."""
+        self._content.update(text)
+        self._write(self._compressor.compress(text))
+        self.rows += rows
 
     def close(self) -> Part:
         """No more rows come."""
@@ -85,3 +88,9 @@ def check(file: IO[bytes], part: Part) -> None:
         raise BackupUnusable(f"{part.file} is not as it was written: its sha256 differs")
     if (rows, content.hexdigest()) != (part.rows, part.content):
         raise BackupUnusable(f"{part.file} does not have the {part.rows} rows that the server sent")
+
+
+def value_of(line: bytes, column: int) -> str:
+    """The value of that column (from 0) of a row's line, which is not NULL."""
+    value = line.rstrip(b"\n").split(b"\t")[column]
+    return _ESCAPE.sub(lambda found: _ESCAPED.get(found[1], found[1]), value).decode()

@@ -15,9 +15,10 @@ from dualwrite.failpoints import reach
 from dualwrite.models import LegalHold, RestoreRun, RetentionPolicy, RetentionRun, RetentionStatus
 from dualwrite.retention import backups, schema, vault
 from dualwrite.retention.backups import Backup
-from dualwrite.retention.exceptions import BackupUnusable, RestoreRefused, TableChanged
+from dualwrite.retention.exceptions import RestoreRefused, TableChanged
 from dualwrite.retention.manifest import Stored
 from dualwrite.retention.planner import LIMITS
+from dualwrite.retention.verify import require_same
 from dualwrite.runs import Outcome, Watch
 from dualwrite.stages import Store
 from dualwrite.stores import Session, dedicated, reaching
@@ -160,11 +161,8 @@ def _load(session: Session, backup: Backup, chosen: list[Stored], watch: Watch) 
     for stored in chosen:
         backup.load(session, stored)
         watch.advance(stored.part.rows)
-    found = session.execute(backup.rows.compose("loaded"), backup.rows.values()).fetchone()
     batches = [batch for stored in chosen for batch in stored.batches]
-    wanted = sum(batch.rows for batch in batches), sum(int(batch.digest) for batch in batches)
-    if found is None or (int(found[0]), int(found[1] or 0)) != wanted:
-        raise BackupUnusable(f"{backup.row.location}: what was restored from it is not what was exported")
+    require_same(session, backup.rows, batches, backup.row.location)
 
 
 def _choose(session: Session, backup: Backup, asked: Asked) -> None:

@@ -1,7 +1,12 @@
 """The statements of one policy over one table, composed from declaration and catalog; values are bound. Pure.
 
-A row's fingerprint is a chain of 64-bit hashes over the text of each value by its bytes, in which NULL and '' differ;
-whatever of the row changes, it changes. Source: the row digest of `dualwrite.validation`.
+Whether a row is still what was exported is told by its version, not by its values. A version never changes: an update
+makes another one, whose number (`xmin`) is that of its transaction. Every transaction below the least one that ran
+when the snapshot of the export was taken had ended by then, so a version below it that is there now was there then,
+and was exported. No hash is as sure, or as cheap. It holds after a crash, a failover or a restore of this database,
+as the run and its snapshot are rows of it: whatever state has them has every transaction below, decided as it was, and
+numbers given anew are above. It does not hold in another cluster or after 2^31 transactions, so a run that is
+continued looks (`still_that_cluster`). Source: PostgreSQL's documentation, "Transactions and Identifiers".
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,6 +28,10 @@ from dualwrite.stream import stream_named
 
 AND = sql.SQL(" AND ")
 PLACE = sql.Identifier("retention_rows")
+#: Both ages are counted from this transaction's own number, which it has (`begin_batch`).
+SAME_VERSION = sql.SQL("age(t.xmin) > age(%(snapshot)s::xid8::xid)")
+#: The row is one of those that were loaded from the backup.
+LOADED = sql.SQL("EXISTS (SELECT FROM {} AS e WHERE e.{} = t.{})")
 #: The key of a streamed row neither waits to be relayed nor is parked.
 AT_REST = """
 NOT EXISTS (SELECT FROM dualwrite.waiting AS w WHERE w.stream = {stream} AND w.key = {key})
@@ -37,19 +46,33 @@ class Holds:
     everything: bool = False
     values: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
-    def as_data(self) -> dict[str, object]:
+    def as_data(self) -> dict[str, Any]:
         """As a run keeps it."""
-        return {"everything": self.everything, **{name: list(values) for name, values in self.values.items()}}
+        return {"everything": self.everything, "values": {name: list(found) for name, found in self.values.items()}}
+
+    @classmethod
+    def kept(cls, data: Mapping[str, Any]) -> "Holds":
+        """What a run kept."""
+        return cls(data["everything"], data["values"])
+
+    def and_also(self, other: "Holds") -> "Holds":
+        """What either holds."""
+        names = {*self.values, *other.values}
+        both = {name: sorted({*self.values.get(name, ()), *other.values.get(name, ())}) for name in names}
+        return Holds(self.everything or other.everything, both)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of consecutive keys: the least and the greatest as text, their number, the sum of their fingerprints."""
+    """Rows of consecutive keys: the first and the last as text, their number, the sha256 of their exported text.
+
+    The digest is empty where nothing was exported.
+    """
 
     first: str
     last: str
     rows: int
-    digest: str
+    sha256: str = ""
 
 
 class Rows:
@@ -62,6 +85,14 @@ class Rows:
     def compose(self, name: str, holds: Holds | None = None, **more: sql.Composable) -> sql.Composed:
         """The named statement of sql/retention.sql; `holds`: what stays; `more`: what only this statement has."""
         return compose("retention", name, **self._fixed, goes=self.goes(holds or Holds()), **more)
+
+    def exported(self, *, loaded: bool) -> sql.Composable:
+        """The condition that the row `t`, whose version may go, is one that was exported.
+
+        What was not at rest at that moment was not exported, whatever its version: then its rows are `loaded` first.
+        """
+        key = sql.Identifier(self.table.key)
+        return AND.join([SAME_VERSION, LOADED.format(PLACE, key, key)]) if loaded else SAME_VERSION
 
     def values(self, holds: Holds | None = None, batch: Batch | None = None, **more: object) -> dict[str, Any]:
         """What is bound with it."""
@@ -79,19 +110,6 @@ class Rows:
     def goes(self, holds: Holds) -> sql.Composable:
         """The condition that the row goes: old, not held, at rest."""
         return AND.join([self.old(), *self._not_held(holds), *self._at_rest()])
-
-    @cached_property
-    def fingerprint(self) -> sql.Composable:
-        """The fingerprint of a row `t`."""
-        return self._fingerprint("t")
-
-    def _fingerprint(self, row: str) -> sql.Composable:
-        found: sql.Composable = sql.SQL("0::bigint")
-        for name in self.table.types:
-            # By its bytes: a collation may take for the same what is not, and would be asked for every value.
-            value = sql.SQL("""(coalesce('v' || {}::text, '') COLLATE "C")""").format(sql.Identifier(row, name))
-            found = sql.SQL("hashtextextended({}, {})").format(value, found)
-        return found
 
     def _not_held(self, holds: Holds) -> list[sql.Composable]:
         if holds.everything:
@@ -141,14 +159,12 @@ class Rows:
             "old": self.old(),
             "columns": projection.names(columns, "t"),
             "names": projection.names(columns),
-            "fingerprint": self.fingerprint,
             "in_range": in_range,
             "place": PLACE,
             "definitions": sql.SQL(", ").join(
                 [sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in self.table.types.items()]
             ),
-            "key_of_stored": sql.Identifier("e", self.table.key),
-            "stored_fingerprint": self._fingerprint("e"),
+            "same_version": SAME_VERSION,
             # A row that was marked has gone as far as this policy goes.
             "is_there": sql.Identifier("t", subject.inactive) if marked else sql.SQL("true"),
         }

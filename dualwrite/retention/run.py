@@ -6,7 +6,7 @@ Command, endpoint, admin and schedule call `run`. Nothing is removed unless `Ord
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
 from django.db import connections, transaction
@@ -21,16 +21,17 @@ from dualwrite.retention import brakes, manifest, planner, states, vault
 from dualwrite.retention.approval import policy_named, require_approved
 from dualwrite.retention.exceptions import BackupUnusable, StorageFailed, TableChanged
 from dualwrite.retention.export import Source, batches, export
-from dualwrite.retention.manifest import Manifest, Stored
+from dualwrite.retention.manifest import Manifest, Moment, Stored
 from dualwrite.retention.planner import Plan
 from dualwrite.retention.policy import Policy, frozen, in_force
-from dualwrite.retention.rows import Rows
+from dualwrite.retention.rows import Holds, Rows
 from dualwrite.retention.trim import Place, Removed, Trim, trim
 from dualwrite.retention.vault import Vault
 from dualwrite.retention.verify import verify
 from dualwrite.runs import Outcome, Watch
+from dualwrite.sql import statement
 from dualwrite.stages import Store
-from dualwrite.stores import reaching
+from dualwrite.stores import cursor, reaching
 from dualwrite.switch import Actor
 
 
@@ -165,9 +166,19 @@ def _go_on(case: _Case, left: RetentionRun) -> Outcome:
         raise TableChanged(f"{case.policy.subject.name}, since run {left.pk}; the next run begins anew")
     if plan.refused:
         return Outcome(RetentionStatus.REFUSED, plan.refused)
+    _require_that_cluster(case, found.moment)
     rows = Rows(frozen(case.policy.name, case.run.frozen), plan.table, case.run.cutoff or plan.cutoff, case.run.pk)
     _verified(case, found, rows)
-    return _remove(case, rows, _places(found.parts))
+    return _remove(case, rows, found)
+
+
+def _require_that_cluster(case: _Case, moment: Moment) -> None:
+    with cursor(Store.REGISTRY) as asked:
+        asked.execute(statement("retention", "still_that_cluster"), asdict(moment))
+        row = asked.fetchone()
+    if row is None or not row[0]:
+        states.to(case.run, RetentionState.ABANDONED)
+        raise TableChanged("the registry is another cluster than the rows were exported from; the next run begins anew")
 
 
 def _begin(case: _Case) -> Outcome:
@@ -183,9 +194,8 @@ def _begin(case: _Case) -> Outcome:
     rows = Rows(case.policy, plan.table, plan.cutoff, case.run.pk)
     source = Source(rows, plan.holds, plan.goes)
     if not case.policy.backup:
-        return _remove(case, rows, [Place(batch) for batch in batches(source, case.watch)])
-    found = _back_up(case, plan, source)
-    return _remove(case, rows, _places(found.parts))
+        return _remove(case, rows, None, [Place(batch) for batch in batches(source, case.watch)])
+    return _remove(case, rows, _back_up(case, plan, source))
 
 
 def _back_up(case: _Case, plan: Plan, source: Source) -> Manifest:
@@ -193,9 +203,9 @@ def _back_up(case: _Case, plan: Plan, source: Source) -> Manifest:
     folder = f"{case.policy.subject.name}/{timezone.now():%Y%m%dT%H%M%S}-run-{case.run.pk}"
     states.to(case.run, RetentionState.EXPORTING, location=folder)
     try:
-        parts = export(source, case.vault, folder, case.watch)
+        moment, parts = export(source, case.vault, folder, case.watch)
         reach("retention exported")
-        found = _manifest(case, plan, parts)
+        found = _manifest(case, plan, moment, parts)
         sha256 = manifest.store(case.vault, folder, found)
     except BaseException:
         _discard(case, folder)
@@ -215,7 +225,7 @@ def _discard(case: _Case, folder: str) -> None:
         case.vault.remove(folder)
 
 
-def _manifest(case: _Case, plan: Plan, parts: Sequence[Stored]) -> Manifest:
+def _manifest(case: _Case, plan: Plan, moment: Moment, parts: Sequence[Stored]) -> Manifest:
     with reaching(Store.REGISTRY):
         info = connections[Store.REGISTRY.alias]
         info.ensure_connection()
@@ -236,6 +246,7 @@ def _manifest(case: _Case, plan: Plan, parts: Sequence[Stored]) -> Manifest:
         made_at=timezone.now().isoformat(),
         server=server,
         previous=previous or "",
+        moment=moment,
         parts=tuple(parts),
     )
 
@@ -270,14 +281,17 @@ def _places(parts: Sequence[Stored]) -> list[Place]:
     return [Place(batch, stored.part.file, before) for stored in parts for batch, before in stored.placed()]
 
 
-def _remove(case: _Case, rows: Rows, places: Sequence[Place]) -> Outcome:
+def _remove(case: _Case, rows: Rows, found: Manifest | None, places: Sequence[Place] = ()) -> Outcome:
+    """Let the rows of the backup go, or where none was made those of the places."""
     evidence = {"run": case.run.pk, "policy": case.policy.name, "backup": case.run.location}
     switch.audit(
         Store.REGISTRY, case.order.actor, "retention begins", None, {**evidence, "rows": case.run.planned_rows}
     )
     states.to(case.run, RetentionState.DELETING)
     reach("retention deleting")
-    removed = trim(Trim(rows, case.vault, case.run.location, case.stop), places, case.watch)
+    held = Holds.kept(case.run.plan["holds"])
+    work = Trim(rows, case.vault, case.run.location, held, found.moment if found else None, case.stop)
+    removed = trim(work, _places(found.parts) if found else places, case.watch)
     if removed.stopped:
         return Outcome(RetentionStatus.STOPPED, removed.stopped, {"stopped_because": removed.stopped})
     states.to(case.run, RetentionState.RECONCILED, **_counted(removed))

@@ -1,9 +1,10 @@
-"""Batches go: each in one transaction, only the rows that were exported and are as they were.
+"""Batches go: each in one transaction, only rows that were exported, in the version that was exported.
 
-A batch is removed by its range of keys and the policy's condition, and taken back unless count and fingerprints come
-out as exported. Then something has changed since, or was removed before this run was broken off: its rows are loaded
-from the stored part, and only those that are still the same go. Where no backup is made (rows are then only moved or
-marked, never lost), what fits the policy at that moment goes.
+A batch is removed by its range of keys, the policy's condition, and the version of each row (`rows`). Where fewer rows
+went than were exported, some have changed since, are held, or went before this run was broken off: the batch's rows
+are loaded from the stored part, and counted by their keys. Of a stream's table they are loaded first: a key that
+waited to be relayed was not exported, and may be at rest now. What was held at the export stays, whether or not it is
+held still: it was not exported either.
 """
 
 import threading
@@ -12,13 +13,14 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 
-from psycopg import errors
+from psycopg import errors, sql
 
 from dualwrite.exceptions import StoreFailed
 from dualwrite.failpoints import reach
 from dualwrite.parameters import RETENTION_SESSIONS, RETRY_ATTEMPTS
-from dualwrite.retention import holds
+from dualwrite.retention import holds, schema
 from dualwrite.retention.exceptions import TableChanged
+from dualwrite.retention.manifest import Moment
 from dualwrite.retention.planner import LIMITS
 from dualwrite.retention.rows import Batch, Holds, Rows
 from dualwrite.retention.subject import Action
@@ -29,8 +31,7 @@ from dualwrite.sql import statement
 from dualwrite.stages import Store
 from dualwrite.stores import Session, dedicated, reaching
 
-FAST = {Action.DELETE: "delete", Action.ARCHIVE: "archive", Action.MARK_INACTIVE: "mark_inactive"}
-SLOW = {Action.DELETE: "delete_unchanged", Action.ARCHIVE: "archive_unchanged", Action.MARK_INACTIVE: "mark_unchanged"}
+STATEMENTS = {Action.DELETE: "delete", Action.ARCHIVE: "archive", Action.MARK_INACTIVE: "mark_inactive"}
 #: Somebody else had the rows: the batch is tried again.
 IN_THE_WAY = (errors.LockNotAvailable, errors.DeadlockDetected, errors.SerializationFailure)
 
@@ -46,11 +47,14 @@ class Place:
 
 @dataclass(frozen=True)
 class Trim:
-    """Whose rows go, the backup's vault and folder, and whether to go on: a sentence ends it between two batches."""
+    """Whose rows go, the backup's vault and folder, what was held at its moment, and that moment: none where nothing
+    was exported. `stop`: a sentence ends it between two batches."""
 
     rows: Rows
     vault: Vault
     folder: str
+    held: Holds
+    moment: Moment | None
     stop: Callable[[], str] = lambda: ""
 
 
@@ -138,36 +142,48 @@ def _batch(session: Session, case: Trim, place: Place, removed: Removed) -> None
 
 def _go(session: Session, case: Trim, place: Place) -> tuple[int, int, int]:
     """Rows gone, changed, held."""
-    with session.transaction() as whole:
-        held = _held(session, case.rows)
-        gone, digest = _fast(session, case.rows, place.batch, held)
-        if not place.file:
-            return gone, 0, 0
-        if (gone, digest) == (place.batch.rows, int(place.batch.digest)):
-            reach("retention batch removed")
-            return gone, 0, 0
-        whole.force_rollback = True
+    rows, batch, by_key = case.rows, place.batch, bool(case.rows.policy.subject.stream)
     with session.transaction():
-        return _slow(session, case, place, _held(session, case.rows))
+        session.execute(statement("retention", "begin_batch"), {"subject": rows.policy.subject.name})
+        held = holds.read(session, rows.policy.subject).and_also(case.held)
+        if case.moment is None:
+            return _removed(session, case, batch, held, sql.SQL("true")), 0, 0
+        if by_key:
+            _load(session, case, place)
+        gone = _removed(session, case, batch, held, rows.exported(loaded=by_key))
+        _require_same_table(session, rows)
+        reach("retention batch removed")
+        if gone == batch.rows:
+            return gone, 0, 0
+        if not by_key:
+            _load(session, case, place)
+        return _counted(session, case, batch)
 
 
-def _held(session: Session, rows: Rows) -> Holds:
-    """What is held from now on: the lock first, then, in a later snapshot, what was committed before it."""
-    session.execute(statement("retention", "lock_holds"), {"subject": rows.policy.subject.name})
-    return holds.read(session, rows.policy.subject)
+def _removed(session: Session, case: Trim, batch: Batch, held: Holds, exported: sql.Composable) -> int:
+    rows = case.rows
+    query = rows.compose(STATEMENTS[rows.policy.action], held, exported=exported)
+    found = session.execute(query, _values(case, held, batch)).fetchone()
+    return int(found[0]) if found else 0
 
 
-def _fast(session: Session, rows: Rows, batch: Batch, held: Holds) -> tuple[int, int]:
-    found = session.execute(rows.compose(FAST[rows.policy.action], held), rows.values(held, batch)).fetchone()
-    return (int(found[0]), int(found[1] or 0)) if found else (0, 0)
+def _values(case: Trim, held: Holds | None, batch: Batch) -> dict[str, object]:
+    return case.rows.values(held, batch, snapshot=case.moment.snapshot if case.moment else None)
 
 
-def _slow(session: Session, case: Trim, place: Place, held: Holds) -> tuple[int, int, int]:
-    rows, batch = case.rows, place.batch
+def _require_same_table(session: Session, rows: Rows) -> None:
+    """The backup has every column; asked when the table is locked against changes, as rows of it were removed."""
+    if schema.read(session, rows.policy.subject).hash != rows.table.hash:
+        raise TableChanged(rows.policy.subject.name)
+
+
+def _load(session: Session, case: Trim, place: Place) -> None:
     with case.vault.read(f"{case.folder}/{place.file}") as file:
-        receive(session, rows, taken(file, place.before, batch.rows), place.file)
-    session.execute(rows.compose(SLOW[rows.policy.action], held), rows.values(held, batch))
-    found = session.execute(rows.compose("survivors"), rows.values(None, batch)).fetchone()
+        receive(session, case.rows, taken(file, place.before, place.batch.rows), place.file)
+
+
+def _counted(session: Session, case: Trim, batch: Batch) -> tuple[int, int, int]:
+    """Of the batch's rows, those that are gone, whoever removed them, and why the others stayed."""
+    found = session.execute(case.rows.compose("survivors"), _values(case, None, batch)).fetchone()
     there, changed = (int(found[0]), int(found[1])) if found else (0, 0)
-    reach("retention batch removed")
     return batch.rows - there, changed, there - changed

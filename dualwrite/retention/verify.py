@@ -1,6 +1,7 @@
 """A backup read again from where it is stored, and a sample of it restored: only then may its rows go."""
 
-from collections.abc import Iterator
+import hashlib
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import IO
 
@@ -12,7 +13,7 @@ from dualwrite.retention import part as parts
 from dualwrite.retention.exceptions import BackupUnusable
 from dualwrite.retention.manifest import Manifest, Stored
 from dualwrite.retention.planner import LIMITS
-from dualwrite.retention.rows import Rows
+from dualwrite.retention.rows import Batch, Rows
 from dualwrite.retention.vault import Vault
 from dualwrite.runs import Watch
 from dualwrite.stages import Store
@@ -36,26 +37,33 @@ def verify(manifest: Manifest, vault: Vault, folder: str, rows: Rows, watch: Wat
 
 def _try(stored: Stored, vault: Vault, folder: str, rows: Rows, watch: Watch) -> None:
     """Restore as many whole batches as are to be tried."""
-    count, digest = 0, 0
+    tried: list[Batch] = []
     for batch in stored.batches:
-        count, digest = count + batch.rows, digest + int(batch.digest)
-        if count >= BACKUP_TRIED_ROWS.value():
-            break
+        if sum(b.rows for b in tried) < BACKUP_TRIED_ROWS.value():
+            tried.append(batch)
+    count = sum(batch.rows for batch in tried)
     with (
         dedicated(Store.REGISTRY, "retention trial", limits=LIMITS) as session,
         watch.session(session),
         vault.read(f"{folder}/{stored.part.file}") as file,
         session.transaction(force_rollback=True),
     ):
-        require_same(session, rows, taken(file, 0, count), count, digest, stored.part.file)
+        receive(session, rows, taken(file, 0, count), stored.part.file)
+        require_same(session, rows, tried, stored.part.file)
 
 
-def require_same(session: Session, rows: Rows, text: Iterator[bytes], count: int, digest: int, what: str) -> None:
-    """Load the text into the temporary table of this transaction; raises BackupUnusable unless it is these rows."""
-    receive(session, rows, text, what)
-    found = session.execute(rows.compose("loaded"), rows.values()).fetchone()
-    if found is None or (found[0], int(found[1] or 0)) != (count, digest):
-        raise BackupUnusable(f"{what}: what was restored from it is not what was exported")
+def require_same(session: Session, rows: Rows, batches: Sequence[Batch], what: str) -> None:
+    """Raise BackupUnusable unless the temporary table of this transaction gives these batches back, byte for byte."""
+    with session.cursor().copy(rows.compose("send_back")) as copy:
+        lines = iter(copy)
+        for batch in batches:
+            sha256 = hashlib.sha256()
+            for line in islice(lines, batch.rows):
+                sha256.update(line)
+            if sha256.hexdigest() != batch.sha256:
+                raise BackupUnusable(f"{what}: what was restored from it is not what was exported")
+        if next(lines, None) is not None:
+            raise BackupUnusable(f"{what}: more was restored from it than was exported")
 
 
 def receive(session: Session, rows: Rows, text: Iterator[bytes], what: str) -> None:

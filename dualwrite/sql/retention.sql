@@ -21,10 +21,6 @@ SELECT c.conrelid::regclass::text, c.conname, c.confdeltype
 -- What follows sees one moment, and cannot write.
 BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY
 
--- name: export_snapshot
--- Let another session see the same moment.
-SELECT pg_export_snapshot()
-
 -- name: survey
 -- One pass: rows of the table, those that are old enough, those of them that go, and the ends of their dates.
 SELECT clock_timestamp(), count(*), count(*) FILTER (WHERE s.old), count(*) FILTER (WHERE s.goes),
@@ -42,39 +38,47 @@ SELECT h.name, h.value FROM dualwrite_legal_hold AS h
  WHERE h."table" = %(subject)s AND h.released_at IS NULL AND (h.until IS NULL OR h.until > now())
  ORDER BY 1, 2
 
--- name: lock_holds
--- Whoever adds or changes a hold of the table waits until this transaction has ended (the trigger of that table).
-SELECT pg_advisory_xact_lock_shared(25723, hashtext(%(subject)s))
+-- name: moment
+-- Which transactions had ended before this snapshot, and of which cluster that is said.
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text, (pg_control_system()).system_identifier::text
+
+-- name: still_that_cluster
+-- Whether transactions are still counted as when the rows were exported: in the same cluster, and not so long ago that
+-- numbers could have begun anew.
+SELECT (pg_control_system()).system_identifier::text = %(system)s
+       AND pg_snapshot_xmax(pg_current_snapshot())::text::numeric - %(snapshot)s::numeric BETWEEN 0 AND 1500000000
 
 -- name: batches
--- The rows that go, in ranges of keys: ends, count, and the exact sum of their fingerprints.
-SELECT min(q.key)::text, max(q.key)::text, count(*), sum(q.fingerprint)::text
-  FROM (SELECT t.{key} AS key, {fingerprint} AS fingerprint,
-               (row_number() OVER (ORDER BY t.{key}) - 1) / %(batch_size)s AS batch
+-- The rows that go, in ranges of keys: ends and count; where no backup is made.
+SELECT min(q.key)::text, max(q.key)::text, count(*)
+  FROM (SELECT t.{key} AS key, (row_number() OVER (ORDER BY t.{key}) - 1) / %(batch_size)s AS batch
           FROM {table} AS t WHERE {goes}) AS q
  GROUP BY q.batch ORDER BY q.batch
 
 -- name: export
--- The same rows in the same order, as text that the server reads back as it was.
+-- The rows that go, as text that the server reads back as it was.
 COPY (SELECT {columns} FROM {table} AS t WHERE {goes} ORDER BY t.{key}) TO STDOUT
 
+-- name: begin_batch
+-- Whoever adds or changes a hold of the table waits until this transaction has ended (the trigger of that table). The
+-- transaction has its number from here on: the age of a row version is counted from it.
+SELECT pg_advisory_xact_lock_shared(25723, hashtext(%(subject)s)), pg_current_xact_id()
+
 -- name: delete
--- A batch goes; how many rows, and the sum of their fingerprints, which must be those of the export.
-WITH gone AS (DELETE FROM {table} AS t WHERE {in_range} AND {goes} RETURNING {fingerprint} AS fingerprint)
-SELECT count(*), sum(fingerprint)::text FROM gone
+-- Rows of a batch go.
+WITH gone AS (DELETE FROM {table} AS t WHERE {in_range} AND {goes} AND {exported} RETURNING 1)
+SELECT count(*) FROM gone
 
 -- name: archive
--- A batch moves, in one statement: nobody sees a row twice or not at all.
-WITH gone AS (DELETE FROM {table} AS t WHERE {in_range} AND {goes} RETURNING {columns}),
+-- Rows of a batch move, in one statement: nobody sees a row twice or not at all.
+WITH gone AS (DELETE FROM {table} AS t WHERE {in_range} AND {goes} AND {exported} RETURNING {columns}),
      kept AS (INSERT INTO {archive} ({names}, archived_by) SELECT {names}, %(run)s FROM gone RETURNING 1)
-SELECT count(*), sum({fingerprint})::text FROM gone AS t WHERE (SELECT count(*) FROM kept) >= 0
+SELECT count(*) FROM kept
 
 -- name: mark_inactive
--- A batch is marked; the rows are locked first, so that the fingerprints are of what is marked.
-WITH found AS MATERIALIZED (SELECT t.{key} AS key, {fingerprint} AS fingerprint FROM {table} AS t
-                             WHERE {in_range} AND {goes} FOR UPDATE),
-     marked AS (UPDATE {table} AS t SET {inactive} = false FROM found WHERE t.{key} = found.key RETURNING 1)
-SELECT count(*), sum(fingerprint)::text FROM found WHERE (SELECT count(*) FROM marked) >= 0
+-- Rows of a batch are marked.
+WITH marked AS (UPDATE {table} AS t SET {inactive} = false WHERE {in_range} AND {goes} AND {exported} RETURNING 1)
+SELECT count(*) FROM marked
 
 -- name: receive
 -- A table for rows of a backup, with the columns' types and none of their rules.
@@ -84,37 +88,14 @@ CREATE TEMPORARY TABLE {place} ({definitions}) ON COMMIT DROP
 -- Rows of a backup, as they were exported.
 COPY {place} ({names}) FROM STDIN
 
--- name: loaded
--- How many rows came, and the sum of their fingerprints.
-SELECT count(*), sum({fingerprint})::text FROM {place} AS t
-
--- name: delete_unchanged
--- Of a batch, the rows that are as they were exported and still may go.
-WITH gone AS (DELETE FROM {table} AS t USING (SELECT {key_of_stored} AS key, {stored_fingerprint} AS fingerprint
-                                                FROM {place} AS e) AS x
-               WHERE t.{key} = x.key AND {in_range} AND {fingerprint} = x.fingerprint AND {goes} RETURNING 1)
-SELECT count(*) FROM gone
-
--- name: archive_unchanged
--- The same, moved.
-WITH gone AS (DELETE FROM {table} AS t USING (SELECT {key_of_stored} AS key, {stored_fingerprint} AS fingerprint
-                                                FROM {place} AS e) AS x
-               WHERE t.{key} = x.key AND {in_range} AND {fingerprint} = x.fingerprint AND {goes} RETURNING {columns}),
-     kept AS (INSERT INTO {archive} ({names}, archived_by) SELECT {names}, %(run)s FROM gone RETURNING 1)
-SELECT count(*) FROM kept
-
--- name: mark_unchanged
--- The same, marked.
-WITH marked AS (UPDATE {table} AS t SET {inactive} = false
-                  FROM (SELECT {key_of_stored} AS key, {stored_fingerprint} AS fingerprint FROM {place} AS e) AS x
-                 WHERE t.{key} = x.key AND {in_range} AND {fingerprint} = x.fingerprint AND {goes} RETURNING 1)
-SELECT count(*) FROM marked
+-- name: send_back
+-- The same rows, in the order in which they came.
+COPY (SELECT {columns} FROM {place} AS t ORDER BY t.ctid) TO STDOUT
 
 -- name: survivors
--- Of a batch's rows, those that are still there: all, and those that are not as they were exported.
-SELECT count(*), count(*) FILTER (WHERE {fingerprint} <> x.fingerprint)
-  FROM {table} AS t
-  JOIN (SELECT {key_of_stored} AS key, {stored_fingerprint} AS fingerprint FROM {place} AS e) AS x ON t.{key} = x.key
+-- Of a batch's rows, those that are still there, and those of them that are not the version that was exported.
+SELECT count(*), count(*) FILTER (WHERE NOT {same_version})
+  FROM {table} AS t JOIN {place} AS e ON t.{key} = e.{key}
  WHERE {in_range} AND {is_there}
 
 -- name: forget_others
@@ -123,7 +104,7 @@ DELETE FROM {place} AS t WHERE NOT coalesce({asked}, false)
 
 -- name: present
 -- How many of them are in the table.
-SELECT (SELECT count(*) FROM {place}), count(*) FROM {table} AS t JOIN {place} AS e ON t.{key} = {key_of_stored}
+SELECT (SELECT count(*) FROM {place}), count(*) FROM {table} AS t JOIN {place} AS e ON t.{key} = e.{key}
 
 -- name: restore
 -- They come back; rows that came, and rows that were overwritten.
@@ -133,4 +114,4 @@ SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM b
 
 -- name: take_out
 -- What comes back leaves the archive, first, or it would be there twice.
-DELETE FROM {archive} AS a USING {place} AS e WHERE a.{key} = {key_of_stored}
+DELETE FROM {archive} AS a USING {place} AS e WHERE a.{key} = e.{key}
