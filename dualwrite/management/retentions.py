@@ -3,6 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from django.template.defaultfilters import filesizeformat
+
 from dualwrite.management.render import table
 from dualwrite.models import DrillRun, LegalHold, RestoreRun, RetentionRun, RetentionStatus
 from dualwrite.retention.planner import EXAMPLES
@@ -48,7 +50,7 @@ def as_data(run: RetentionRun) -> dict[str, Any]:
 
 def text(runs: Sequence[RetentionRun], refused: Mapping[str, str]) -> str:
     """A line per policy, what is to be said of it, the first rows that would go."""
-    head = ["run", "policy", "action", "days", "status", "rows", "of", "MB", "oldest", "newest", "removed"]
+    head = ["run", "policy", "action", "days", "status", "rows", "of", "size", "oldest", "newest", "removed"]
     lines = [table([*head, "seconds"], [_row(run) for run in runs])] if runs else []
     for run in runs:
         lines += [f"! {run.policy}: {sentence}" for sentence in _sentences(run)]
@@ -64,7 +66,7 @@ def text(runs: Sequence[RetentionRun], refused: Mapping[str, str]) -> str:
 
 def _row(run: RetentionRun) -> list[object]:
     plan = run.plan
-    size = f"{plan['bytes'] / 1e6:.1f}" if "bytes" in plan else None
+    size = filesizeformat(plan["bytes"]).replace("\xa0", " ") if "bytes" in plan else None
     ends = [str(plan.get(name) or "")[:10] for name in ("oldest", "newest")]
     own = [run.pk, run.policy, run.frozen.get("action"), run.frozen.get("days"), run.status]
     return [*own, plan.get("rows"), plan.get("of"), size, *ends, run.removed, run.seconds]

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from django.db.models import Max
 from django.utils import timezone
+from psycopg import errors
 
 from dualwrite.models import RetentionRun
 from dualwrite.parameters import CLOCK_SKEW_SECONDS, RETENTION_FREE_ROWS
 from dualwrite.retention import brakes, holds, schema
+from dualwrite.retention.exceptions import InvalidPolicy
 from dualwrite.retention.policy import Policy
 from dualwrite.retention.rows import Holds, Rows
 from dualwrite.retention.schema import Table
@@ -26,7 +29,8 @@ LIMITS = "-c jit=off"
 
 @dataclass(frozen=True)
 class Plan:
-    """What was found in one moment. `bytes` is the rows' share of the table; `refused`: what no force gets past."""
+    """What was found in one moment. `bytes` is the rows' share of the table, dates are text, as a row may
+    be of a time that only the server knows; `refused`: what no force gets past."""
 
     policy: Policy
     table: Table
@@ -36,8 +40,8 @@ class Plan:
     old: int
     goes: int
     bytes: int
-    oldest: datetime | None
-    newest: datetime | None
+    oldest: str | None
+    newest: str | None
     examples: tuple[tuple[str, str], ...]
     refused: str
     braked: str
@@ -54,8 +58,8 @@ class Plan:
             "of": self.rows,
             "kept_back": self.held,
             "bytes": self.bytes,
-            "oldest": self.oldest and self.oldest.isoformat(),
-            "newest": self.newest and self.newest.isoformat(),
+            "oldest": self.oldest,
+            "newest": self.newest,
             "examples": [{"key": key, "date": date} for key, date in self.examples],
             "holds": self.holds.as_data(),
             "referrers": [f"{r.table} ({r.name})" for r in self.table.referrers],
@@ -90,13 +94,11 @@ def _one_moment(session: Session) -> Iterator[None]:
 def _survey(session: Session, policy: Policy, table: Table) -> Plan:
     held = holds.read(session, policy.subject)
     asked = timezone.now()
-    row = session.execute("SELECT clock_timestamp()").fetchone()
+    row = session.execute(statement("retention", "clock")).fetchone()
     answered = timezone.now()
     now: datetime = row[0] if row else answered
     rows = Rows(policy, table, policy.cutoff(now))
-    found = session.execute(rows.compose("survey", held), rows.values(held)).fetchone()
-    assert found is not None  # noqa: S101  an aggregate has a row
-    _, total, old, goes, oldest, newest, size, _ = found
+    total, old, goes, oldest, newest, size = _surveyed(session, rows, held)
     told = brakes.Found(total, goes, now, asked, answered, _last_began(policy))
     limits = brakes.Limits(RETENTION_FREE_ROWS.value(), CLOCK_SKEW_SECONDS.value())
     listed = session.execute(rows.compose("examples", held), rows.values(held, limit=EXAMPLES)).fetchall()
@@ -117,6 +119,17 @@ def _survey(session: Session, policy: Policy, table: Table) -> Plan:
     )
 
 
+def _surveyed(session: Session, rows: Rows, held: Holds) -> tuple[Any, ...]:
+    try:
+        found = session.execute(rows.compose("survey", held), rows.values(held)).fetchone()
+    except errors.DataError as exc:
+        raise InvalidPolicy(f"{rows.policy.name}: {str(exc).splitlines()[0]}") from exc
+    assert found is not None  # noqa: S101  an aggregate has a row
+    return tuple(found)
+
+
 def _last_began(policy: Policy) -> datetime | None:
-    runs = RetentionRun.objects.filter(policy=policy.name, dry_run=False).order_by("-id")
-    return runs.values_list("started_at", flat=True).first()
+    """When the latest run of the policy began, by the registry's clock of then; this one's row is among them."""
+    runs = RetentionRun.objects.filter(policy=policy.name)
+    found: datetime | None = runs.aggregate(latest=Max("started_at"))["latest"]
+    return found

@@ -63,7 +63,7 @@ class LocalVault:
         with _failing(f"{path} cannot be written"):
             self._make(path.parent)
             try:
-                with partial.open("xb") as file:
+                with open(partial, "xb", opener=_private) as file:
                     yield file
                     file.flush()
                     os.fsync(file.fileno())
@@ -92,10 +92,14 @@ class LocalVault:
         return str(self._root)
 
     def _make(self, folder: Path) -> None:
-        missing = [step for step in (folder, *folder.parents) if not step.exists()]
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for step in missing:
+        for step in reversed([step for step in (folder, *folder.parents) if not step.exists()]):
+            step.mkdir(mode=0o700, exist_ok=True)
             _flush(step.parent)
+
+
+def _private(path: str, flags: int) -> int:
+    """Nobody else reads what is backed up."""
+    return os.open(path, flags, 0o600)
 
 
 def _flush(folder: Path) -> None:

@@ -17,15 +17,19 @@ SELECT c.conrelid::regclass::text, c.conname, c.confdeltype
   FROM pg_constraint AS c WHERE c.contype = 'f' AND c.confrelid = to_regclass(%(table)s)
  ORDER BY 1, 2
 
+-- name: clock
+-- The server's clock, not the time at which the transaction began.
+SELECT clock_timestamp()
+
 -- name: begin_reading
 -- What follows sees one moment, and cannot write.
 BEGIN TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY
 
 -- name: survey
 -- One pass: rows of the table, those that are old enough, those of them that go, and the ends of their dates.
-SELECT clock_timestamp(), count(*), count(*) FILTER (WHERE s.old), count(*) FILTER (WHERE s.goes),
-       min(s.age) FILTER (WHERE s.goes), max(s.age) FILTER (WHERE s.goes), pg_table_size(to_regclass(%(table)s)),
-       max(s.age)
+SELECT count(*), count(*) FILTER (WHERE s.old), count(*) FILTER (WHERE s.goes),
+       (min(s.age) FILTER (WHERE s.goes))::text, (max(s.age) FILTER (WHERE s.goes))::text,
+       pg_table_size(to_regclass(%(table)s))
   FROM (SELECT {date} AS age, coalesce({old}, false) AS old, coalesce({goes}, false) AS goes FROM {table} AS t) AS s
 
 -- name: examples
