@@ -9,6 +9,7 @@ from dualwrite.exceptions import StoreFailed
 from dualwrite.stores import Session
 from dualwrite.stream import Rule, Stream
 from dualwrite.validation.rules import KEPT, findings
+from tests.integration.archiving import archive
 
 MEMBER = "INSERT INTO index_memberships (instrument_key, index_id, weight, sector) VALUES (%s, %s, %s, %s)"
 INSTRUMENT = "INSERT INTO instruments (instrument_key, exchange, symbol) VALUES ('NSE:' || %s, 'NSE', %s)"
@@ -117,6 +118,16 @@ def test_spells_that_overlap_are_found_and_those_that_meet_are_not(
             ("NSE:A in OLD", "[2001-01-01,2020-01-01) overlaps [2002-01-01,2003-01-01)"),
             ("NSE:A in OLD", "[2001-01-01,2020-01-01) overlaps [2005-01-01,2006-01-01)"),
         ),
+    )
+
+
+def test_a_spell_that_overlaps_an_archived_one_is_found(without_exclusion: Session, memberships: Stream) -> None:
+    for spell in ("[2001-01-01,2003-01-01)", "[2002-01-01,2020-01-01)"):
+        without_exclusion.execute(SPELL, (spell,))
+    assert archive("upper(spell) = '2003-01-01'") == 1
+    assert found(memberships)["spells_do_not_overlap"] == (
+        1,
+        (("NSE:A in OLD", "[2001-01-01,2003-01-01) overlaps [2002-01-01,2020-01-01)"),),
     )
 
 

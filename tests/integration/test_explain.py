@@ -19,6 +19,7 @@ from dualwrite.stream import Stream
 from dualwrite.switch import Actor
 from dualwrite.validation.run import validate
 from tests.conftest import TESTER
+from tests.integration.archiving import archive
 from tests.support import add, column, enabled, one, tampered
 
 TCS = '["NSE:TCS","NIFTY 50"]'
@@ -90,6 +91,16 @@ def test_both_stores_and_the_spells_are_shown(screener: Session, registry: Sessi
     assert [spell["source"] for spell in record["history"]] == ["membership"]
     for line in ("screener (authority)", "registry (mirror)", "differs   in weight", "waits     no", "spell ["):
         assert line in text
+
+
+def test_archived_spells_are_shown_too(screener: Session, registry: Session, memberships: Stream) -> None:
+    add(screener, "TCS", effective_date="2020-01-01")
+    worker.drain(memberships)
+    screener.execute("DELETE FROM index_memberships")
+    worker.drain(memberships)
+    before = explain(memberships, TCS).history
+    assert archive() == len(before) == 2
+    assert explain(memberships, TCS).history == before
 
 
 def test_a_parked_key_is_shown_with_its_error(screener: Session, memberships: Stream) -> None:
