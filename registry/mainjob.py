@@ -96,7 +96,7 @@ def run(actor: Actor, steps: Steps) -> MainJob:
             steps.begin(f"{name} is left out: the streams' writes go to different stores")
             continue
         steps.begin(f"importing {name}")
-        imports.append(import_file(DATA / name, index=index, into=None if index else into))
+        imports.append(import_file(DATA / name, index=index, into=None if index else into, actor=actor.name))
     streams = tuple(_stream(stream, actor, steps) for stream in all_streams())
     return MainJob(tuple(imports), streams, _since(began))
 

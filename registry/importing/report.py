@@ -19,13 +19,15 @@ class ImportReport:
     unchanged: int
     rejects_path: Path
 
-    def as_dict(self) -> dict[str, str | int]:
-        """The report as the command prints it with ``--json``."""
+    def counts(self) -> dict[str, int]:
+        """The counts by their names."""
         return {
-            "file": self.file,
             "read": self.read,
             "accepted": self.accepted,
             "rejected": self.rejected,
             "unchanged": self.unchanged,
-            "rejects_file": str(self.rejects_path),
         }
+
+    def as_dict(self) -> dict[str, str | int]:
+        """The report as the command prints it with ``--json``."""
+        return {"file": self.file, **self.counts(), "rejects_file": str(self.rejects_path)}

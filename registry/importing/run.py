@@ -2,21 +2,23 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
-
-from django.conf import settings
+from typing import Any
 
 from dualwrite.stages import Store
 from dualwrite.stores import present
 from registry.exceptions import ImportOptionError
-from registry.exchanges import EXCHANGES, INDICES, Exchange
-from registry.importing import known, members, rejects, spells
+from registry.exchanges import INDICES, Exchange
+from registry.importing import known, members, record, rejects, spells
 from registry.importing.database import REGISTRY, STORES, importing
 from registry.importing.layout import Form, Layout
 from registry.importing.listing import Clue, Evidence, gather, wanted
 from registry.importing.member_store import write_members
+from registry.importing.options import check_options, default_rejects
 from registry.importing.progress import Silent, Steps, counted
 from registry.importing.reading import Rejection, Row, opened, problem
+from registry.importing.record import Fate, Outcome, recording
 from registry.importing.report import ImportReport
 from registry.importing.spell_store import stored_spells, write_spells
 
@@ -33,6 +35,8 @@ class Job:
     layout: Layout
     rows: Sequence[Row]
     unreadable: Sequence[Rejection]
+    columns: Mapping[str, str]
+    actor: str
     steps: Steps
 
 
@@ -44,6 +48,7 @@ def import_file(
     columns: Mapping[str, str] | None = None,
     into: str | None = None,
     rejects: str | Path | None = None,
+    actor: str = "program",
     steps: Steps | None = None,
 ) -> ImportReport:
     """Import a CSV file of current members or of membership spells, told apart by its columns.
@@ -52,20 +57,21 @@ def import_file(
     name none, ``columns`` maps fields to columns, ``into`` is ``screener`` or ``registry`` (members go to the
     screener where there is one unless told otherwise, spells only to the registry), ``rejects`` the file for
     rejected rows (``var/rejects/<file>.csv``), ``steps`` is told how far it has come. Everything is written in one
-    transaction or nothing is; nothing is ever deleted; a second import changes nothing.
+    transaction or nothing is; nothing is ever deleted; a second import changes nothing. That ``actor`` imported the
+    file, and what became of each row, is kept in the registry (``AuditLog``, ``IngestionScratch``).
 
     Raises ImportFileError, ImportOptionError (nothing was tried), StoreUnreachableError, WriteRefusedError.
     """
     source = Path(path)
-    target = Path(rejects) if rejects else _default_rejects(source)
-    option = _check_options(source, target, index, exchange, into)
+    target = Path(rejects) if rejects else default_rejects(source)
+    option = check_options(source, target, index, exchange, into)
     steps = steps or Silent()
     steps.begin(f"{source.name}: reading")
     with opened(source, columns or {}, index) as (layout, rows):
         found = [(row, problem(row, layout)) for row in counted(rows, steps)]
     readable = [row for row, wrong in found if wrong is None]
     unreadable = [wrong for _, wrong in found if wrong is not None]
-    job = Job(source, target, index, option, into, layout, readable, unreadable, steps)
+    job = Job(source, target, index, option, into, layout, readable, unreadable, columns or {}, actor, steps)
     steps.begin(f"{source.name}: {len(found)} rows read, deciding what each stands for")
     return _import_spells(job) if layout.form is Form.SPELLS else _import_members(job)
 
@@ -74,11 +80,12 @@ def _import_members(job: Job) -> ImportReport:
     clues = [members.clue_of(row, job.index) for row in job.rows]
     decided, rejected = members.decide(job.rows, job.layout, job.index, _evidence(clues, job.option))
     alias = STORES[job.into or present()[0].value]
-    with importing(alias):
+    with recording(), importing(alias):
         changed = write_members(alias, decided, job.steps)
         # Inside the transaction of the other store: where this fails, nothing is written there either.
         known.add_indices((member.index_id for member in decided), job.option)
-        return _report(job, [*job.unreadable, *rejected], len(changed))
+        fates = ((m.row, Outcome.ACCEPTED if m.row.line in changed else Outcome.UNCHANGED, None) for m in decided)
+        return _finish(job, len(changed), fates, [*job.unreadable, *rejected])
 
 
 def _import_spells(job: Job) -> ImportReport:
@@ -91,52 +98,44 @@ def _import_spells(job: Job) -> ImportReport:
         )
     clues = [members.clue_of(row, index) for row in job.rows]
     parsed, rejected = spells.parse(job.rows, job.layout, index, _evidence(clues, job.option))
-    with importing(REGISTRY):
+    with recording(), importing(REGISTRY):
         stored = stored_spells(index, (spell.instrument_key for spell in parsed))
         decided = spells.compare(parsed, job.layout, stored)
         write_spells(index, decided.new, job.path.name, job.steps)
         known.add_indices([index], job.option)
-        return _report(job, [*job.unreadable, *rejected, *decided.rejections], len(decided.new))
+        fates = chain(
+            ((spell.row, Outcome.ACCEPTED, None) for spell in decided.new),
+            ((row, Outcome.UNCHANGED, None) for row in decided.unchanged),
+        )
+        return _finish(job, len(decided.new), fates, [*job.unreadable, *rejected, *decided.rejections])
 
 
-def _report(job: Job, rejections: Iterable[Rejection], accepted: int) -> ImportReport:
-    rejected = list(rejections)
+def _finish(job: Job, accepted: int, fates: Iterable[Fate], rejected: Sequence[Rejection]) -> ImportReport:
+    """Keep what was read and what became of it; ``fates`` are those of the rows that were not rejected."""
+    report = _report(job, accepted, len(rejected))
+    record.keep(job.path.name, job.layout.header, chain(fates, record.rejected(rejected)), job.steps)
+    record.say(job.actor, job.path.name, report.counts() | {"form": job.layout.form.value, "options": _options(job)})
     rejects.write(job.rejects, job.layout, rejected)
+    return report
+
+
+def _report(job: Job, accepted: int, rejected: int) -> ImportReport:
     read = len(job.rows) + len(job.unreadable)
     return ImportReport(
         file=str(job.path),
         read=read,
         accepted=accepted,
-        rejected=len(rejected),
-        unchanged=read - accepted - len(rejected),
+        rejected=rejected,
+        unchanged=read - accepted - rejected,
         rejects_path=job.rejects,
     )
 
 
+def _options(job: Job) -> dict[str, Any]:
+    into = job.into or (Store.REGISTRY if job.layout.form is Form.SPELLS else present()[0]).value
+    exchange = job.option.code if job.option else None
+    return {"index": job.index, "exchange": exchange, "columns": dict(job.columns), "into": into}
+
+
 def _evidence(clues: Sequence[Clue], option: Exchange | None) -> Evidence:
     return Evidence(here=gather(clues), stored=known.listings(wanted(clues)), option=option)
-
-
-def _default_rejects(source: Path) -> Path:
-    folder = settings.BASE_DIR / "var" / "rejects"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as exc:
-        raise ImportOptionError(f"the folder {folder} for rejected rows cannot be made ({exc.strerror})") from exc
-    return Path(folder / f"{source.stem}.csv")
-
-
-def _check_options(
-    source: Path, target: Path, index: str | None, exchange: str | None, into: str | None
-) -> Exchange | None:
-    if into is not None and into not in STORES:
-        raise ImportOptionError(f"--into {into!r}; valid are {', '.join(sorted(STORES))}")
-    if into == Store.SCREENER and Store.SCREENER not in present():
-        raise ImportOptionError("there is no screener store, as SCREENER_DATABASE_URL is none; valid: --into registry")
-    if exchange is not None and exchange not in EXCHANGES:
-        raise ImportOptionError(f"--exchange {exchange!r}; valid are {', '.join(EXCHANGES)}")
-    if index is not None and (not index.strip() or index != index.strip() or not index.isprintable()):
-        raise ImportOptionError(f"--index {index!r}; valid is any text without surrounding blanks")
-    if source.resolve() == target.resolve():
-        raise ImportOptionError(f"the rejects file {target} is the imported file itself")
-    return EXCHANGES[exchange] if exchange else None

@@ -8,6 +8,7 @@ from psycopg.types.range import Range
 from registry.importing.database import BATCH, REGISTRY, chunks
 from registry.importing.progress import Steps
 from registry.importing.spells import Days, Spell
+from registry.logs import storable
 from registry.models import IndexMembershipHistory, IndexMembershipSpell
 
 
@@ -37,7 +38,7 @@ def write_spells(index: str, spells: Iterable[Spell], source: str, steps: Steps)
             instrument_key=spell.instrument_key,
             index_id=index,
             spell=Range(spell.days.opt_in, spell.days.opt_out),
-            source=source,
+            source=storable(source),
         )
         for spell in spells
     ]

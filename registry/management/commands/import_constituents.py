@@ -7,6 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from dualwrite.management.base import actor
 from dualwrite.management.progress import Steps
 from registry.exceptions import RegistryError
 from registry.importing import ImportReport, import_file
@@ -43,6 +44,7 @@ class Command(BaseCommand):
                     columns=dict(options["column"]),
                     into=options["into"],
                     rejects=options["rejects"],
+                    actor=actor(options).name,
                     steps=steps,
                 )
         except RegistryError as exc:

@@ -1,9 +1,4 @@
-"""The domain in Django's admin.
-
-The registry's instruments and memberships follow the screener, and their history follows them: the database
-refuses other writers, so they are shown and not edited here. The old store's tables take edits, where there is an
-old store; whatever is saved there is captured by that store's own triggers.
-"""
+"""Instruments, indices, memberships and their history; the old store's tables, where there is one."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -16,7 +11,8 @@ from django.http import HttpRequest
 from dualwrite.admin import ReadOnly
 from dualwrite.stages import Store
 from dualwrite.stores import present
-from registry.models import Index, IndexMembership, IndexMembershipHistory, Instrument
+from registry.admin.audited import Audited
+from registry.models import Index, IndexMembership, IndexMembershipHistory, IndexMembershipHistoryArchive, Instrument
 from registry.screener.models import ScreenerIndexMembership, ScreenerInstrument
 
 # ModelAdmin takes its type argument in the stubs only, hence the ignored type-arg below.
@@ -38,7 +34,7 @@ class InstrumentAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Index)
-class IndexAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class IndexAdmin(Audited):
     """The indices; their key is set once."""
 
     list_display = ("index_id", "name", "exchange", "country", "currency")
@@ -61,14 +57,24 @@ class IndexMembershipAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg
 
 @admin.register(IndexMembershipHistory)
 class IndexMembershipHistoryAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
-    """Every version of every spell."""
+    """Every version of every spell that is not archived."""
 
     list_display = ("index_id", "instrument_key", "spell", "recorded_at", "superseded_at", "source")
     list_filter = ("index_id", ("superseded_at", admin.EmptyFieldListFilter), "source")
     search_fields = ("instrument_key",)
 
 
-class ScreenerInstrumentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+@admin.register(IndexMembershipHistoryArchive)
+class IndexMembershipHistoryArchiveAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+    """The archived versions."""
+
+    list_display = ("index_id", "instrument_key", "spell", "recorded_at", "superseded_at", "source", "archived_at")
+    list_filter = ("index_id", ("superseded_at", admin.EmptyFieldListFilter), "archived_at")
+    search_fields = ("instrument_key", "archived_by")
+    show_full_result_count = False
+
+
+class ScreenerInstrumentAdmin(Audited):
     """The old store's instruments."""
 
     list_display = ("__str__", "name", "isin", "currency", "country", "lot_size", "tick_size", "active")
@@ -77,7 +83,7 @@ class ScreenerInstrumentAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     formfield_overrides = ONE_LINE
 
 
-class ScreenerIndexMembershipAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+class ScreenerIndexMembershipAdmin(Audited):
     """The old store's memberships."""
 
     list_display = ("index_name", "exchange", "symbol", "weight", "sector", "effective_date")
