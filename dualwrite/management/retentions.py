@@ -6,7 +6,7 @@ from typing import Any
 from django.template.defaultfilters import filesizeformat
 
 from dualwrite.management.render import table
-from dualwrite.models import DrillRun, LegalHold, RestoreRun, RetentionRun, RetentionStatus
+from dualwrite.models import DrillRun, LegalHold, RestoreRun, RetentionPolicy, RetentionRun, RetentionStatus
 from dualwrite.retention.planner import EXAMPLES
 
 #: Exit codes by status; what is not here could not be told.
@@ -82,6 +82,39 @@ def _sentences(run: RetentionRun) -> list[str]:
     if run.backup_id:
         said.append(f"backup {run.location}; manage.py restore_backup {run.pk} brings rows back")
     return said
+
+
+def history(runs: Sequence[RetentionRun]) -> str:
+    """The latest runs, a line each."""
+    head = ["run", "policy", "status", "state", "began", "rows", "removed", "changed", "held", "by"]
+    rows = [
+        [
+            r.pk,
+            r.policy,
+            r.status,
+            r.state,
+            f"{r.started_at:%Y-%m-%d %H:%M}",
+            r.planned_rows,
+            r.removed,
+            r.changed,
+            r.held,
+        ]
+        for r in runs
+    ]
+    actors = [run.actor for run in runs]
+    return table(head, [[*row, by] for row, by in zip(rows, actors, strict=True)]) if rows else "There was no run yet."
+
+
+def policy_text(row: RetentionPolicy) -> str:
+    """How a policy stands."""
+    by = f", approved by {row.approved_by} for {row.approved_days} days" if row.approved_by else ", not approved"
+    return f"policy {row.name} ({row.action} {row.table}) is {'enabled' if row.enabled else 'disabled'}{by}"
+
+
+def policy_data(row: RetentionPolicy) -> dict[str, Any]:
+    """The same as JSON."""
+    names = ("table", "action", "enabled", "approved_days", "approved_by", "approved_at")
+    return {"policy": row.name, **{name: getattr(row, name) for name in names}}
 
 
 def restored(run: RestoreRun) -> str:

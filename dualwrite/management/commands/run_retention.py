@@ -1,6 +1,7 @@
 """`run_retention`: what is older than its policy allows goes, once a verified backup has it. A dry run unless told."""
 
 from argparse import ArgumentParser
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
@@ -10,10 +11,20 @@ from dualwrite.management.base import OperatorCommand, actor
 from dualwrite.management.progress import JsonLines, Steps
 from dualwrite.models import RetentionPolicy, RetentionRun
 from dualwrite.retention.approval import approve
+from dualwrite.retention.enabling import disable, enable
 from dualwrite.retention.run import Order, cancel, run
 from dualwrite.runs import Watch
 from dualwrite.stages import Store
 from dualwrite.stores import reaching
+from dualwrite.switch import Actor
+
+VERBS: Mapping[str, Callable[[str, Actor], RetentionPolicy]] = {
+    "approve": approve,
+    "disable": disable,
+    "enable": enable,
+}
+#: Runs that are told.
+LATEST = 20
 
 
 class Command(OperatorCommand):
@@ -29,7 +40,10 @@ class Command(OperatorCommand):
         what.add_argument("--execute", action="store_true", help="remove what is old, of approved policies")
         what.add_argument("--dry-run", action="store_true", help="only tell what would go, as is done unless told")
         what.add_argument("--approve", action="store_true", help="approve a policy as it is; needs --policy, --reason")
+        what.add_argument("--disable", action="store_true", help="switch a policy off; needs --policy, --reason")
+        what.add_argument("--enable", action="store_true", help="switch it on again; needs --policy, --reason")
         what.add_argument("--cancel", type=int, metavar="RUN", help="stop a run; the next one goes on where it was")
+        what.add_argument("--history", action="store_true", help="tell the latest runs")
         parser.add_argument("--force", action="store_true", help="with --execute: however many rows; needs --reason")
         parser.add_argument("--reason", default="", help="why; kept in the audit")
 
@@ -39,8 +53,11 @@ class Command(OperatorCommand):
             raise UsageError("--force goes with --execute")
         if options["cancel"] is not None:
             return self._cancel(options)
-        if options["approve"]:
-            return self._approve(options)
+        if options["history"]:
+            return self._history(options)
+        for name, verb in VERBS.items():
+            if options[name]:
+                return self._switch(options, verb)
         with ExitStack() as stack:
             told = JsonLines() if options["json"] else stack.enter_context(Steps())
             runs, refused = _each(options, told)
@@ -52,12 +69,18 @@ class Command(OperatorCommand):
         data += [{"policy": name, "status": "refused", "sentence": why} for name, why in refused.items()]
         self.answer(options, {"dry_run": not options["execute"], "policies": data}, retentions.text(runs, refused))
 
-    def _approve(self, options: dict[str, Any]) -> int:
+    def _switch(self, options: dict[str, Any], verb: Callable[[str, Actor], RetentionPolicy]) -> int:
         if not options["policy"]:
             raise UsageError("name the policy with --policy NAME")
-        row = approve(options["policy"], actor(options))
-        said = f"policy {row.name} is approved: {row.action} {row.table} after {row.approved_days} days"
-        self.answer(options, {"policy": row.name, "approved_days": row.approved_days, "by": row.approved_by}, said)
+        row = verb(options["policy"], actor(options))
+        self.answer(options, retentions.policy_data(row), retentions.policy_text(row))
+        return 0
+
+    def _history(self, options: dict[str, Any]) -> int:
+        with reaching(Store.REGISTRY):
+            runs = RetentionRun.objects.filter(**({"policy": options["policy"]} if options["policy"] else {}))
+            latest = list(runs[:LATEST])
+        self.answer(options, {"runs": [retentions.as_data(made) for made in latest]}, retentions.history(latest))
         return 0
 
     def _cancel(self, options: dict[str, Any]) -> int:
