@@ -32,9 +32,9 @@ class Backup:
         """The text of a part, having held all of it against the manifest; raises BackupUnusable, StorageFailed."""
         name = f"{self.row.location}/{stored.part.file}"
         with self.vault.read(name) as file:
-            parts.check(file, stored.part)
+            parts.check(file, stored.part, stored.batches)
         with self.vault.read(name) as file:
-            yield from parts.lines(file)
+            yield from parts.Expanding(file)
 
     def load(self, session: Session, stored: Stored) -> None:
         """Add the rows of a part to the temporary table; raises as `read`."""

@@ -81,15 +81,17 @@ def _batch(
     writer: PartWriter, lines: Iterator[bytes | bytearray | memoryview], size: int, key: int, watch: Watch
 ) -> Batch | None:
     """The next batch, written; None where no row is left."""
-    count, sha256, first, last = 0, hashlib.sha256(), b"", b""
+    count, size_of_text, sha256, first, last = 0, 0, hashlib.sha256(), b"", b""
     while count < size and (gathered := _gathered(lines, min(GATHERED, size - count))):
         first, last = first or gathered[0], gathered[-1]
         text = b"".join(gathered)
         sha256.update(text)
         writer.add(text, len(gathered))
         watch.advance(len(gathered))
-        count += len(gathered)
-    return Batch(value_of(first, key), value_of(last, key), count, sha256.hexdigest()) if count else None
+        count, size_of_text = count + len(gathered), size_of_text + len(text)
+    if not count:
+        return None
+    return Batch(value_of(first, key), value_of(last, key), count, size_of_text, sha256.hexdigest())
 
 
 def _gathered(lines: Iterator[bytes | bytearray | memoryview], most: int) -> list[bytes]:

@@ -23,11 +23,11 @@ class Stored:
     batches: tuple[Batch, ...]
 
     def placed(self) -> Iterator[tuple[Batch, int]]:
-        """Each batch, and how many rows of the part come before it."""
+        """Each batch, and how many bytes of the part's text come before it."""
         before = 0
         for batch in self.batches:
             yield batch, before
-            before += batch.rows
+            before += batch.text_bytes
 
 
 @dataclass(frozen=True)

@@ -1,55 +1,55 @@
-"""A part of a backup: rows as lines of text, compressed, hashed twice: as they were sent, and as they are stored.
+"""A part of a backup: batches of rows as lines of text, compressed.
 
-A line is a row: in the server's text format a line break inside a value is written as `\\n`.
+The text of each batch is hashed as the server sent it, the file as it is stored. A line is a row: in the server's text
+format a line break inside a value is written as `\\n`.
 """
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
 import zstandard
 
 from dualwrite.retention.exceptions import BackupUnusable
+from dualwrite.retention.rows import Batch
 
 LEVEL = 3
+CHUNK = 1 << 20
 #: How the server writes what would end a value or a line.
 _ESCAPED = {b"b": b"\b", b"f": b"\f", b"n": b"\n", b"r": b"\r", b"t": b"\t", b"v": b"\v"}
 _ESCAPE = re.compile(rb"\\(.)", re.DOTALL)
-CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
 class Part:
-    """What is known of a stored part. `content`: of the lines, `sha256`: of the file; both hexadecimal."""
+    """What is known of a stored part; `bytes` and `sha256` (hexadecimal) are the file's."""
 
     file: str
     rows: int
     bytes: int
     sha256: str
-    content: str
 
 
 class PartWriter:
-    """Takes rows, writes them compressed. `part` tells what became of them, once it is closed."""
+    """Takes text of rows, writes it compressed; `close` tells what became of it."""
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self._file, self._name = file, name
-        self._content, self._stored = hashlib.sha256(), hashlib.sha256()
+        self._stored = hashlib.sha256()
         self._compressor = zstandard.ZstdCompressor(level=LEVEL).compressobj()
-        self.rows = self._bytes = 0
+        self._rows = self._bytes = 0
 
     def add(self, text: bytes, rows: int) -> None:
         """Write this text of so many rows; raises OSError."""
-        self._content.update(text)
         self._write(self._compressor.compress(text))
-        self.rows += rows
+        self._rows += rows
 
     def close(self) -> Part:
         """No more rows come."""
         self._write(self._compressor.flush())
-        return Part(self._name, self.rows, self._bytes, self._stored.hexdigest(), self._content.hexdigest())
+        return Part(self._name, self._rows, self._bytes, self._stored.hexdigest())
 
     def _write(self, data: bytes) -> None:
         if data:
@@ -57,37 +57,65 @@ class PartWriter:
             self._bytes += self._file.write(data)
 
 
-def lines(file: IO[bytes]) -> Iterator[bytes]:
-    """The part's text in pieces; raises BackupUnusable where it is cut off or was damaged."""
-    expanding = zstandard.ZstdDecompressor().decompressobj()
-    try:
-        while data := file.read(CHUNK):
-            yield expanding.decompress(data)
-    except zstandard.ZstdError as exc:
-        raise BackupUnusable(f"it cannot be expanded: {exc}") from exc
-    if not expanding.eof:
-        raise BackupUnusable("it ends before its end")
+class Expanding:
+    """Expands a stored part, and hashes the file on the way."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self._file = file
+        self._object = zstandard.ZstdDecompressor().decompressobj()
+        self._stored, self._bytes = hashlib.sha256(), 0
+
+    def __iter__(self) -> Iterator[bytes]:
+        """The text in pieces; raises BackupUnusable where it is damaged."""
+        try:
+            while data := self._file.read(CHUNK):
+                self._stored.update(data)
+                self._bytes += len(data)
+                yield self._object.decompress(data)
+        except zstandard.ZstdError as exc:
+            raise BackupUnusable(f"it cannot be expanded: {exc}") from exc
+
+    def require(self, part: Part) -> None:
+        """All was read: raise BackupUnusable unless the file is that part, to its end."""
+        if self._bytes != part.bytes:
+            raise BackupUnusable(f"{part.file} has {self._bytes} bytes, and {part.bytes} were written")
+        if self._stored.hexdigest() != part.sha256 or not self._object.eof:
+            raise BackupUnusable(f"{part.file} is not as it was written: its sha256 differs")
 
 
-def check(file: IO[bytes], part: Part) -> None:
-    """Read a stored part to its end; raises BackupUnusable saying how it differs from what was written."""
-    stored, content, size, rows = hashlib.sha256(), hashlib.sha256(), 0, 0
-    expanding = zstandard.ZstdDecompressor().decompressobj()
+def check(file: IO[bytes], part: Part, batches: Sequence[Batch]) -> None:
+    """Read a stored part to its end; raises BackupUnusable saying how it differs from what the server sent."""
+    expanding = Expanding(file)
+    texts = cut(iter(expanding), [batch.text_bytes for batch in batches])
     try:
-        while data := file.read(CHUNK):
-            size += len(data)
-            stored.update(data)
-            text = expanding.decompress(data)
-            content.update(text)
-            rows += text.count(b"\n")
-    except zstandard.ZstdError as exc:
-        raise BackupUnusable(f"{part.file} cannot be expanded: {exc}") from exc
-    if size != part.bytes:
-        raise BackupUnusable(f"{part.file} has {size} bytes, and {part.bytes} were written")
-    if stored.hexdigest() != part.sha256 or not expanding.eof:
-        raise BackupUnusable(f"{part.file} is not as it was written: its sha256 differs")
-    if (rows, content.hexdigest()) != (part.rows, part.content):
+        sound = all([_is_sound(batch, text) for batch, text in zip(batches, texts, strict=False)])
+        more = any(texts)
+    except BackupUnusable as exc:
+        raise BackupUnusable(f"{part.file}: {exc.detail}") from exc
+    expanding.require(part)
+    if not sound or more:
         raise BackupUnusable(f"{part.file} does not have the {part.rows} rows that the server sent")
+
+
+def _is_sound(batch: Batch, text: Sequence[bytes]) -> bool:
+    sha256 = hashlib.sha256()
+    for piece in text:
+        sha256.update(piece)
+    rows = sum(piece.count(b"\n") for piece in text)
+    return (rows, sha256.hexdigest()) == (batch.rows, batch.sha256)
+
+
+def cut(pieces: Iterator[bytes], sizes: Sequence[int]) -> Iterator[list[bytes]]:
+    """The pieces as texts of so many bytes each, as far as they go; last, what comes after them."""
+    filled = filter(None, pieces)
+    rest = b""
+    for size in sizes:
+        own: list[bytes] = []
+        while size and (rest := rest or next(filled, b"")):
+            own.append(rest[:size])
+            rest, size = rest[size:], size - len(own[-1])
+        yield own
+    yield [piece for piece in (rest, *filled) if piece]
 
 
 def value_of(line: bytes, column: int) -> str:

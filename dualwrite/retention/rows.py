@@ -64,14 +64,15 @@ class Holds:
 
 @dataclass(frozen=True)
 class Batch:
-    """Rows of consecutive keys: the first and the last as text, their number, the sha256 of their exported text.
+    """Rows of consecutive keys: the first and the last as text, their number, size and sha256 of their exported text.
 
-    The digest is empty where nothing was exported.
+    Size and digest are empty where nothing was exported.
     """
 
     first: str
     last: str
     rows: int
+    text_bytes: int = 0
     sha256: str = ""
 
 

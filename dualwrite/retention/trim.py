@@ -38,7 +38,7 @@ IN_THE_WAY = (errors.LockNotAvailable, errors.DeadlockDetected, errors.Serializa
 
 @dataclass(frozen=True)
 class Place:
-    """A batch, and where its rows are stored: the file, and how many of its rows come before. No file: not at all."""
+    """A batch, and where it is stored: the file, and how many bytes of its text come before. No file: not at all."""
 
     batch: Batch
     file: str = ""
@@ -179,7 +179,7 @@ def _require_same_table(session: Session, rows: Rows) -> None:
 
 def _load(session: Session, case: Trim, place: Place) -> None:
     with case.vault.read(f"{case.folder}/{place.file}") as file:
-        receive(session, case.rows, taken(file, place.before, place.batch.rows), place.file)
+        receive(session, case.rows, taken(file, place.before, place.batch.text_bytes), place.file)
 
 
 def _counted(session: Session, case: Trim, batch: Batch) -> tuple[int, int, int]:

@@ -28,7 +28,7 @@ def verify(manifest: Manifest, vault: Vault, folder: str, rows: Rows, watch: Wat
     watch.phase("verifying", manifest.rows)
     for stored in manifest.parts:
         with vault.read(f"{folder}/{stored.part.file}") as file:
-            parts.check(file, stored.part)
+            parts.check(file, stored.part, stored.batches)
         watch.advance(stored.part.rows)
         reach("retention part verified")
     if manifest.parts:
@@ -41,14 +41,14 @@ def _try(stored: Stored, vault: Vault, folder: str, rows: Rows, watch: Watch) ->
     for batch in stored.batches:
         if sum(b.rows for b in tried) < BACKUP_TRIED_ROWS.value():
             tried.append(batch)
-    count = sum(batch.rows for batch in tried)
+    size = sum(batch.text_bytes for batch in tried)
     with (
         dedicated(Store.REGISTRY, "retention trial", limits=LIMITS) as session,
         watch.session(session),
         vault.read(f"{folder}/{stored.part.file}") as file,
         session.transaction(force_rollback=True),
     ):
-        receive(session, rows, taken(file, 0, count), stored.part.file)
+        receive(session, rows, taken(file, 0, size), stored.part.file)
         require_same(session, rows, tried, stored.part.file)
 
 
@@ -82,19 +82,13 @@ def load(session: Session, rows: Rows, text: Iterator[bytes], what: str) -> None
         raise BackupUnusable(f"{what}: {str(exc).splitlines()[0]}") from exc
 
 
-def taken(file: IO[bytes], first: int, count: int) -> Iterator[bytes]:
-    """Lines of a part: `count` of them after the `first` ones, in pieces."""
-    for chunk in _chunked(islice(_split(file), first, first + count)):
-        yield b"".join(chunk)
-
-
-def _split(file: IO[bytes]) -> Iterator[bytes]:
-    rest = b""
-    for piece in parts.lines(file):
-        *whole, rest = (rest + piece).split(b"\n")
-        yield from (line + b"\n" for line in whole)
-
-
-def _chunked(lines: Iterator[bytes]) -> Iterator[list[bytes]]:
-    while chunk := list(islice(lines, 1_000)):
-        yield chunk
+def taken(file: IO[bytes], before: int, size: int) -> Iterator[bytes]:
+    """The text of a part from `before` on, `size` bytes of it; raises BackupUnusable where it cannot be expanded."""
+    for piece in parts.Expanding(file):
+        if before < len(piece) and size:
+            own = piece[before : before + size]
+            size -= len(own)
+            yield own
+        before = max(before - len(piece), 0)
+        if not size:
+            return
