@@ -88,12 +88,13 @@ def check(file: IO[bytes], part: Part, batches: Sequence[Batch]) -> None:
     expanding = Expanding(file)
     texts = cut(iter(expanding), [batch.text_bytes for batch in batches])
     try:
-        sound = all([_is_sound(batch, text) for batch, text in zip(batches, texts, strict=False)])
-        more = any(texts)
+        # All of it is read, whatever is found: what is told first is how the file differs.
+        sound = [_is_sound(batch, text) for batch, text in zip(batches, texts, strict=False)]
+        more = [text for text in texts if text]
     except BackupUnusable as exc:
         raise BackupUnusable(f"{part.file}: {exc.detail}") from exc
     expanding.require(part)
-    if not sound or more:
+    if not all(sound) or more:
         raise BackupUnusable(f"{part.file} does not have the {part.rows} rows that the server sent")
 
 
