@@ -1,10 +1,13 @@
 """Imports and the calls of brokers are recorded, and recording them neither hides nor invents anything."""
 
+import getpass
 from collections import Counter
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pytest
+from django.core.management import call_command
 from django.db import IntegrityError, OperationalError, connections
 
 from registry.exceptions import StoreUnreachableError, WriteRefusedError
@@ -49,6 +52,13 @@ def test_each_row_of_an_imported_file_is_kept_with_its_outcome(
     into = "registry" if index else "screener"
     assert first.after["options"] == {"index": index, "exchange": None, "columns": {}, "into": into}
     assert (second.after["accepted"], second.after["unchanged"]) == (0, accepted)
+
+
+@IN_DOMAIN
+def test_an_import_by_the_command_is_said_to_be_that_users(tmp_path: Path) -> None:
+    file, rejects = str(DATA / "dow30_history.csv"), str(tmp_path / "rejects")
+    call_command("import_constituents", file, "--index", "DOW JONES", "--rejects", rejects, stdout=StringIO())
+    assert AuditLog.objects.get().actor == f"command:{getpass.getuser()}"
 
 
 @IN_DOMAIN
