@@ -39,7 +39,7 @@ BENCHMARKS = {
     "writing": Benchmark("benchmarks.writing", 200, "one record by stream.write, and the model of each store saved"),
     "switch": Benchmark("benchmarks.switch", 20_000, "saves that meet a switch, and saves that meet none"),
     "retention": Benchmark(
-        "benchmarks.retention", 1_000_000, "half of the business audit removed with a backup, and without", 10_000
+        "benchmarks.retention", 1_000_000, "half of the business audit removed with a backup, and without"
     ),
     "validation": Benchmark("benchmarks.validation", 1_000_000, "comparing both stores, and copying them out; peers"),
 }

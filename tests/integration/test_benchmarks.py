@@ -36,6 +36,7 @@ CASES = {
         "lag_writes",
     },
     "switch": {"save", "save_p99", "stall_p50", "stall_p99", "stall_longest", "switch_locked", "round"},
+    "retention": {"ours", "limit", "orm", "orm_fast", "memory_25", "memory_100", "memory_400"},
     "writing": {
         f"{way}_{name}"
         for way in ("naive", "second_save", "write", "mirroring")
@@ -68,6 +69,7 @@ RATIOS = {
         "lag_p99_in_polling_intervals",
         "lag_rate_kept",
     },
+    "retention": {"ours_over_limit", "orm_with_signal_over_ours", "orm_fast_over_ours", "peak_memory_spread"},
     "switch": {"stall_p99_over_save_p50", "lost_writes", "rate_kept"},
     "writing": {f"{way}_{name}" for way in ("write", "mirroring") for name in ("alone", "beside_a_relay")},
     "validation": {
@@ -98,7 +100,7 @@ def _bench(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[
     )
 
 
-@pytest.mark.parametrize("name", ["capture", "relay", "switch", "validation", "writing"])
+@pytest.mark.parametrize("name", ["capture", "relay", "retention", "switch", "validation", "writing"])
 @pytest.mark.usefixtures("databases")
 def test_a_benchmark_prints_one_json_object_and_leaves_no_database(name: str) -> None:
     done = _bench(name, "--rows", "100", "--rounds", "1", "--json")
