@@ -65,7 +65,7 @@ def side_problems(stream: Stream, store: Store) -> Iterator[CheckMessage]:
 def check_parameters(app_configs: Sequence[AppConfig] | None, **kwargs: Any) -> list[CheckMessage]:
     """Every live parameter has a value that is allowed."""
     found: list[CheckMessage] = []
-    for parameter in parameters.ALL:
+    for parameter in parameters.all_parameters():
         try:
             parameter.value()
         except InvalidParameter as exc:

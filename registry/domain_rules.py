@@ -6,7 +6,7 @@ missing sector is no reason to doubt the mirror.
 
 from pathlib import Path
 
-from dualwrite.parameters import Parameter, between
+from dualwrite.parameters import Parameter, between, register
 from dualwrite.sql import named_statements
 from dualwrite.stream import Rule
 
@@ -16,6 +16,8 @@ WEIGHT_SUM_TOLERANCE = Parameter(
     between(0, 100, float),
     "how far, in percentage points, the weights of an index may be from 100 together",
 )
+
+register(WEIGHT_SUM_TOLERANCE)
 
 _queries = named_statements(Path(__file__).parent / "sql" / "domain_rules.sql")
 

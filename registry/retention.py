@@ -6,21 +6,21 @@ table follows.
 
 from typing import Any
 
-from dualwrite.parameters import Parameter, between
+from dualwrite.parameters import Parameter, between, register
 from dualwrite.retention.subject import Action, Subject, declare
 
 SCHEMA = "instrument_registry"
 
 
 def _days(name: str, default: int, meaning: str) -> Parameter[int]:
-    return Parameter(name, default, between(1, 365_000, int), f"for how many days {meaning} stay")
+    return Parameter(name, default, between(1, 365_000, int), f"for how many days {meaning} stay", max)
 
 
 AUDIT_LOG_DAYS = _days("AUDIT_LOG_RETENTION_DAYS", 365, "rows of the business audit")
 TEMP_DATA_DAYS = _days("TEMP_DATA_RETENTION_DAYS", 30, "rows of imported files")
 INDEX_HISTORY_DAYS = _days("INDEX_HISTORY_RETENTION_DAYS", 1095, "ended versions of spells outside of the archive")
 BROKER_API_LOG_DAYS = _days("BROKER_API_LOG_RETENTION_DAYS", 90, "calls of brokers")
-PARAMETERS = (AUDIT_LOG_DAYS, TEMP_DATA_DAYS, INDEX_HISTORY_DAYS, BROKER_API_LOG_DAYS)
+register(AUDIT_LOG_DAYS, TEMP_DATA_DAYS, INDEX_HISTORY_DAYS, BROKER_API_LOG_DAYS)
 
 AUDIT_LOG = declare(
     Subject(

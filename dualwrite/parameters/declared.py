@@ -1,89 +1,12 @@
-"""Typed live parameters: name, default, bounds. Sources today: the environment, then the default.
+"""The engine's parameters: name, default, bounds, meaning."""
 
-`BATCH_SIZE.value()` reads at each call, so a changed source is seen without a restart.
-"""
+import operator
+from decimal import Decimal
 
-import os
-from collections.abc import Callable
-from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
-from typing import Generic, TypeVar
+from dualwrite.parameters.parameter import Parameter, register
+from dualwrite.parameters.parsing import between, boolean, one_of
 
-from dualwrite.exceptions import InvalidParameter
-
-PREFIX = "INSTRUMENT_REGISTRY_"
-T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class Parameter(Generic[T]):
-    """One parameter; `parse` turns text into a value or raises ValueError saying what is valid."""
-
-    name: str
-    default: T
-    parse: Callable[[str], T]
-    meaning: str
-
-    @property
-    def variable(self) -> str:
-        """The environment variable that sets it."""
-        return PREFIX + self.name
-
-    def value(self) -> T:
-        """The value in force; raises InvalidParameter for a text that is none."""
-        text = os.environ.get(self.variable)
-        if text is None or not text.strip():
-            return self.default
-        try:
-            return self.parse(text.strip())
-        except ValueError as exc:
-            raise InvalidParameter(f"{self.variable}={text!r}; {exc}") from exc
-
-
-def _boolean(text: str) -> bool:
-    words = {
-        "true": True,
-        "1": True,
-        "yes": True,
-        "on": True,
-        "false": False,
-        "0": False,
-        "no": False,
-        "off": False,
-    }
-    if text.lower() not in words:
-        raise ValueError("valid: true or false")
-    return words[text.lower()]
-
-
-def _one_of(*words: str) -> Callable[[str], str]:
-    def parse(text: str) -> str:
-        if text.lower() not in words:
-            raise ValueError(f"valid: {', '.join(words)}")
-        return text.lower()
-
-    return parse
-
-
-def between(low: float, high: float, kind: Callable[[str], T]) -> Callable[[str], T]:
-    """A parser of numbers from `low` to `high`, both included."""
-
-    def parse(text: str) -> T:
-        valid = f"valid: a number from {low:g} to {high:g}"
-        try:
-            number = kind(text)
-            # The comparison too: a Decimal that is not a number refuses to be compared.
-            inside = low <= number <= high  # type: ignore[operator]
-        except (ValueError, InvalidOperation):
-            raise ValueError(valid) from None
-        if not inside:
-            raise ValueError(valid)
-        return number
-
-    return parse
-
-
-DUAL_WRITE_ENABLED = Parameter("DUAL_WRITE_ENABLED", False, _boolean, "whether a stream may be enabled")
+DUAL_WRITE_ENABLED = Parameter("DUAL_WRITE_ENABLED", False, boolean, "whether a stream may be enabled")
 BATCH_SIZE = Parameter("BATCH_SIZE", 10_000, between(1, 100_000, int), "keys the relay moves in one transaction")
 INLINE_RELAY_SECONDS = Parameter(
     "INLINE_RELAY_SECONDS",
@@ -100,7 +23,7 @@ RETRY_ATTEMPTS = Parameter(
 VALIDATION_MODE = Parameter(
     "VALIDATION_MODE",
     "strict",
-    _one_of("strict", "lenient", "disabled"),
+    one_of("strict", "lenient", "disabled"),
     "what is done when the mirror keeps a record otherwise than it was sent: parked, only told, or not looked at",
 )
 BRAKE_DELETE_PERCENT = Parameter(
@@ -154,7 +77,7 @@ DELETED_ROWS_KEPT_DAYS = Parameter(
 OUTBOX_AT_LIMIT = Parameter(
     "OUTBOX_AT_LIMIT",
     "disable",
-    _one_of("disable", "alarm"),
+    one_of("disable", "alarm"),
     "what is done at a ceiling of the outbox: the stream is disabled, or it is only told",
 )
 MIRROR_MAX_SESSIONS = Parameter(
@@ -208,7 +131,7 @@ SOAK_SECONDS = Parameter(
 VALIDATION_LEVEL = Parameter(
     "VALIDATION_LEVEL",
     "detailed",
-    _one_of("basic", "detailed", "strict"),
+    one_of("basic", "detailed", "strict"),
     "how closely a validation compares when nobody says",
 )
 VALIDATION_BATCH_SIZE = Parameter(
@@ -271,24 +194,25 @@ THROTTLE_PAUSE_SECONDS = Parameter(
     between(0, 60, float),
     "pause a long run makes between two parts in any case",
 )
-RETENTION_ENABLED = Parameter("RETENTION_ENABLED", True, _boolean, "whether scheduled retention does anything")
+RETENTION_ENABLED = Parameter(
+    "RETENTION_ENABLED", True, boolean, "whether scheduled retention does anything", careful=operator.and_
+)
 DEFAULT_RETENTION_DAYS = Parameter(
     "DEFAULT_RETENTION_DAYS",
     2555,
     between(1, 365_000, int),
     "for how many days rows of a table stay that has no parameter of its own",
+    careful=max,
 )
 BACKUP_BEFORE_DELETE = Parameter(
     "BACKUP_BEFORE_DELETE",
     True,
-    _boolean,
+    boolean,
     "whether rows are backed up before they are archived or marked inactive too; deleted ones always are",
+    careful=operator.or_,
 )
 BACKUP_KEPT_DAYS = Parameter(
-    "BACKUP_KEPT_DAYS",
-    2555,
-    between(1, 365_000, int),
-    "for how many days a backup is kept",
+    "BACKUP_KEPT_DAYS", 2555, between(1, 365_000, int), "for how many days a backup is kept", careful=max
 )
 BACKUP_PART_ROWS = Parameter(
     "BACKUP_PART_ROWS",
@@ -301,24 +225,28 @@ BACKUP_TRIED_ROWS = Parameter(
     10_000,
     between(1, 1_000_000_000, int),
     "rows of each new backup that are restored into a temporary table before anything is removed",
+    careful=max,
 )
 RETENTION_MAX_ROWS = Parameter(
     "RETENTION_MAX_ROWS",
     5_000_000,
     between(1, 1_000_000_000_000, int),
     "rows that a retention run removes at most without being forced",
+    careful=min,
 )
 RETENTION_MAX_PERCENT = Parameter(
     "RETENTION_MAX_PERCENT",
     20.0,
     between(0, 100, float),
     "share of a table's rows that a retention run removes at most without being forced",
+    careful=min,
 )
 RETENTION_FREE_ROWS = Parameter(
     "RETENTION_FREE_ROWS",
     1_000,
     between(0, 1_000_000_000, int),
     "rows that may always go, however large a share of a small table they are",
+    careful=min,
 )
 RETENTION_SESSIONS = Parameter(
     "RETENTION_SESSIONS",
@@ -331,9 +259,10 @@ CLOCK_SKEW_SECONDS = Parameter(
     60.0,
     between(0.1, 86_400, float),
     "how far this machine's clock and the registry's may be apart before retention is refused",
+    careful=min,
 )
 
-ALL: tuple[Parameter[bool] | Parameter[int] | Parameter[float] | Parameter[str] | Parameter[Decimal], ...] = (
+ALL = (
     DUAL_WRITE_ENABLED,
     BATCH_SIZE,
     INLINE_RELAY_SECONDS,
@@ -350,12 +279,12 @@ ALL: tuple[Parameter[bool] | Parameter[int] | Parameter[float] | Parameter[str] 
     OUTBOX_AT_LIMIT,
     MIRROR_MAX_SESSIONS,
     MIRROR_MAX_REPLICA_LAG_SECONDS,
+    SWITCH_TIMEOUT_SECONDS,
+    SWITCH_LOCK_SECONDS,
     CANARY_TIMEOUT_SECONDS,
     VALIDATION_MAX_AGE_SECONDS,
     MAX_LAG_SECONDS,
     SOAK_SECONDS,
-    SWITCH_TIMEOUT_SECONDS,
-    SWITCH_LOCK_SECONDS,
     VALIDATION_LEVEL,
     VALIDATION_BATCH_SIZE,
     NUMERIC_TOLERANCE_PERCENT,
@@ -379,3 +308,4 @@ ALL: tuple[Parameter[bool] | Parameter[int] | Parameter[float] | Parameter[str] 
     RETENTION_SESSIONS,
     CLOCK_SKEW_SECONDS,
 )
+register(*ALL)
