@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 
 from celery import Celery
+from celery.signals import worker_process_init, worker_process_shutdown
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -18,3 +19,18 @@ app = Celery("instrument_registry")
 sys.path[:] = [ROOT, *_path]
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+
+@worker_process_init.connect
+def _begin(**_: object) -> None:
+    """After the fork, as a thread does not survive one."""
+    from dualwrite.configuration.refresh import REFRESHER
+
+    REFRESHER.start()
+
+
+@worker_process_shutdown.connect
+def _end(**_: object) -> None:
+    from dualwrite.configuration.refresh import REFRESHER
+
+    REFRESHER.stop()

@@ -90,6 +90,11 @@ CELERY_TIMEZONE = "UTC"
 # Backups of retention: a directory, or a backend of django-storages (docs/retention.md).
 BACKUP_STORAGE_URL = env.str("BACKUP_STORAGE_URL", "") or str(BASE_DIR / "var" / "backups")
 
+# Live parameters: a config service, where there is one, and the environment whose values it is asked for.
+CONFIG_SERVICE_URL = env.str("CONFIG_SERVICE_URL", "").rstrip("/")
+CONFIG_ENVIRONMENT = env.str("CONFIG_ENVIRONMENT", "production")
+INTERNAL_API_KEY = env.str("INTERNAL_API_KEY", "")
+
 # Time, language, static files
 TIME_ZONE = "UTC"
 USE_TZ = True

@@ -8,3 +8,13 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 os.environ.setdefault("DATABASE_POOL", "true")
 
 application = get_wsgi_application()
+
+
+def _begin() -> None:
+    """Each worker imports this by itself, so each has a thread of its own that keeps its parameters fresh."""
+    from dualwrite.configuration.refresh import REFRESHER  # Django must be set up before
+
+    REFRESHER.start()
+
+
+_begin()

@@ -66,6 +66,16 @@ def reaching(store: Store) -> Iterator[None]:
         raise StoreUnreachable(f"{describe(store)}: {_first_line(exc)}") from exc
 
 
+@contextmanager
+def failing(store: Store) -> Iterator[None]:
+    """As `reaching`, and whatever else the server refuses becomes StoreFailed: for work with Django's models."""
+    try:
+        with reaching(store):
+            yield
+    except (DatabaseError, psycopg.Error) as exc:
+        raise StoreFailed(f"{describe(store)}: {_first_line(exc)}") from exc
+
+
 def dedicated(store: Store, purpose: str, *, owner: bool = False, limits: str = "") -> Session:
     """An unpooled connection in autocommit mode, for locks and sessions that outlive a transaction.
 

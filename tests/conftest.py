@@ -10,6 +10,7 @@ from django.db.backends.signals import connection_created
 from django.test.utils import setup_databases, teardown_databases
 from pytest_django.plugin import DjangoDbBlocker
 
+from dualwrite import parameters
 from dualwrite.stages import Store
 from dualwrite.stores import Session, dedicated
 from dualwrite.stream import Stream, stream_named
@@ -78,6 +79,7 @@ def databases(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iter
 def stores(databases: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Both stores empty, engine installed, every stream at stage off."""
     monkeypatch.setenv("INSTRUMENT_REGISTRY_DUAL_WRITE_ENABLED", "true")
+    parameters.put(parameters.Texts())
     reset_stores()
     yield
     for alias in connections:

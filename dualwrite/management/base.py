@@ -11,6 +11,7 @@ import psycopg
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 
+from dualwrite.configuration.refresh import first_look
 from dualwrite.control import transition
 from dualwrite.exceptions import DualWriteError, UsageError
 from dualwrite.stages import Store
@@ -18,6 +19,8 @@ from dualwrite.stores import present
 from dualwrite.stream import Stream, all_streams, stream_named
 from dualwrite.switch import Actor
 
+#: How long a command waits for its live parameters.
+PATIENCE_SECONDS = 1.0
 PASSED_OVER = "passed over, as it is complete: the old store is no part of it any more"
 
 
@@ -35,6 +38,7 @@ class OperatorCommand(BaseCommand):
         """Run the command; its exit code is what `run` returns."""
         try:
             _require_text(options)
+            first_look(PATIENCE_SECONDS)
             code = self.run(options)
         except DualWriteError as exc:
             self._answer_refusal(options, exc)

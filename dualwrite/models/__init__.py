@@ -3,6 +3,7 @@
 Roles and epochs are not here: they stand in `dualwrite.stream_state` of each store, where the triggers read them.
 """
 
+from dualwrite.models.configuration import ConfigSource, ParameterChange, ParameterKnown, ParameterOverride
 from dualwrite.models.retention import (
     BackupState,
     DrillRun,
@@ -21,8 +22,12 @@ from dualwrite.models.validation import ValidationRun, ValidationStatus
 __all__ = [
     "Audit",
     "BackupState",
+    "ConfigSource",
     "DrillRun",
     "LegalHold",
+    "ParameterChange",
+    "ParameterKnown",
+    "ParameterOverride",
     "ParkedKey",
     "RestoreRun",
     "RetentionBackup",

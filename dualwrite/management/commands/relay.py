@@ -6,6 +6,7 @@ from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
 from dualwrite import switch
+from dualwrite.configuration.refresh import REFRESHER
 from dualwrite.control import ceiling
 from dualwrite.management.base import OperatorCommand, chosen_streams
 from dualwrite.management.progress import Steps
@@ -52,6 +53,7 @@ class Command(OperatorCommand):
         for number in (signal.SIGTERM, signal.SIGINT):
             # Only a flag: the batch in hand is finished, and a second signal ends the process at once.
             signal.signal(number, lambda got, frame: self._stop(stop, got))
+        REFRESHER.start()
         watcher = threading.Thread(target=ceiling.watch, args=(stop,), name="outbox ceiling")
         watcher.start()
         try:
@@ -59,6 +61,7 @@ class Command(OperatorCommand):
         finally:
             stop.set()
             watcher.join()
+            REFRESHER.stop()
         return 0
 
     def _once(self, options: dict[str, Any], streams: list[Any], only: list[int]) -> int:
