@@ -35,8 +35,9 @@ def outcomes(**which: object) -> dict[str, int]:
 def test_each_row_of_an_imported_file_is_kept_with_its_outcome(
     file: str, index: str | None, accepted: int, rejected: int, tmp_path: Path
 ) -> None:
-    for _ in range(2):
-        report = import_file(DATA / file, index=index, rejects=tmp_path / "rejects", actor="anna")
+    import_file(DATA / file, index=index, rejects=tmp_path / "rejects", actor="anna")
+    assert outcomes(file=file) == {"accepted": accepted, "rejected": rejected}
+    report = import_file(DATA / file, index=index, rejects=tmp_path / "rejects", actor="anna")
     assert outcomes(file=file) == {"accepted": accepted, "unchanged": accepted, "rejected": 2 * rejected}
     reasons = IngestionScratch.objects.filter(outcome="rejected").order_by("-id").values_list("line", "reason")
     text = report.rejects_path.read_text()

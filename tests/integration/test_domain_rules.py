@@ -121,10 +121,13 @@ def test_spells_that_overlap_are_found_and_those_that_meet_are_not(
     )
 
 
-def test_a_spell_that_overlaps_an_archived_one_is_found(without_exclusion: Session, memberships: Stream) -> None:
+@pytest.mark.parametrize("archived", ["upper(spell) = '2003-01-01'", "upper(spell) = '2020-01-01'"])
+def test_a_spell_that_overlaps_an_archived_one_is_found(
+    archived: str, without_exclusion: Session, memberships: Stream
+) -> None:
     for spell in ("[2001-01-01,2003-01-01)", "[2002-01-01,2020-01-01)"):
         without_exclusion.execute(SPELL, (spell,))
-    assert archive("upper(spell) = '2003-01-01'") == 1
+    assert archive(archived) == 1
     assert found(memberships)["spells_do_not_overlap"] == (
         1,
         (("NSE:A in OLD", "[2001-01-01,2003-01-01) overlaps [2002-01-01,2020-01-01)"),),
