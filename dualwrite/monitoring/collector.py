@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from dualwrite.monitoring.health import Result
 from dualwrite.monitoring.snapshot import Reading, Snapshot, Snapshots
 from dualwrite.monitoring.status import Status
+from dualwrite.parameters import Origin
 from dualwrite.stages import Stage, Store
 
 #: Metric of one value a stream: name, help, the value in the stream's status row.
@@ -36,6 +37,7 @@ PLAIN: tuple[tuple[str, str, Callable[[Mapping[str, Any]], float]], ...] = (
     ("lag_seconds", "How far the mirror is behind the authority.", lambda row: row["lag_seconds"]),
     ("parked", "Keys set aside because they could not be applied.", lambda row: row["parked"]),
 )
+CONFIG_SERVICE = "configService"
 HEALTH = {Status.UP: 1, Status.DOWN: 0, Status.OUT_OF_SERVICE: 0, Status.UNKNOWN: -1}
 
 
@@ -74,6 +76,7 @@ def families(snapshot: Snapshot, now: float) -> Iterator[Metric]:
         lambda reading: reading.covered_since,
     )
     yield _health(snapshot.results)
+    yield _fallback(snapshot.results)
     yield GaugeMetricFamily(
         "registry_metrics_snapshot_age_seconds",
         "Age of the oldest rows that these metrics were read from.",
@@ -123,4 +126,14 @@ def _health(results: Iterable[Result]) -> GaugeMetricFamily:
     )
     for result in results:
         family.add_metric([result.name], HEALTH[result.status])
+    return family
+
+
+def _fallback(results: Iterable[Result]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(
+        "registry_config_fallback", "1 while the source's last good values count, as it is away.", labels=["source"]
+    )
+    for result in results:
+        if result.name == CONFIG_SERVICE and result.status is not Status.UNKNOWN:
+            family.add_metric([Origin.CONFIG_SERVICE], float(result.status is Status.DOWN))
     return family

@@ -3,6 +3,7 @@
 import json
 import logging
 import threading
+import time
 import urllib.request
 from collections.abc import Iterator
 from datetime import timedelta
@@ -10,6 +11,7 @@ from datetime import timedelta
 import pytest
 from django.conf import settings
 from django.utils import timezone
+from prometheus_client.samples import Sample
 
 from dualwrite import switch
 from dualwrite.configuration import keep, push
@@ -20,6 +22,10 @@ from dualwrite.configuration.refresh import Refresher, first_look, look
 from dualwrite.configuration.report import report
 from dualwrite.exceptions import InvalidParameter, UsageError
 from dualwrite.models import Audit, ConfigSource, ParameterChange, ParameterKnown
+from dualwrite.monitoring.checks import check_named
+from dualwrite.monitoring.collector import families
+from dualwrite.monitoring.exceptions import Down
+from dualwrite.monitoring.snapshot import take
 from dualwrite.parameters import (
     BATCH_SIZE,
     DUAL_WRITE_ENABLED,
@@ -125,6 +131,25 @@ def test_a_service_that_is_not_there_is_asked_later_and_later(monkeypatch: pytes
     assert report()["config_service"]["state"] == "open"
     assert look(Loader())
     assert ConfigSource.objects.get().failures == 4, "it was asked before its time"
+
+
+def test_health_and_metrics_tell_that_it_is_away(service: StandIn) -> None:
+    look(Loader())
+    assert check_named("configService").run()["configured"]
+    service.mood = "down"
+    asked_again()
+
+    with pytest.raises(Down, match="answered 503"):
+        check_named("configService").run()
+    page = "\n".join(str(sample) for sample in sampled())
+    assert "'source': 'config-service'" in page
+    assert [sample.value for sample in sampled()] == [1.0]
+
+
+def sampled() -> list[Sample]:
+    """Of the metrics, what tells of the fallback."""
+    found = families(take({}), time.monotonic())
+    return [sample for family in found if family.name == "registry_config_fallback" for sample in family.samples]
 
 
 def test_of_many_processes_one_asks(service: StandIn) -> None:

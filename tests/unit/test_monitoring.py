@@ -171,6 +171,7 @@ def test_every_component_is_found_by_its_name() -> None:
         "redis",
         "relay",
         "dualWrite",
+        "configService",
         "diskSpace",
     }
 

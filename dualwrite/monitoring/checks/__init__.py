@@ -1,6 +1,7 @@
 """The components that are watched, by name."""
 
 from dualwrite.exceptions import UnknownName
+from dualwrite.monitoring.checks.config_service import ConfigServiceCheck
 from dualwrite.monitoring.checks.disk import DiskSpaceCheck
 from dualwrite.monitoring.checks.dual_write import DualWriteCheck
 from dualwrite.monitoring.checks.redis import RedisCheck
@@ -27,6 +28,7 @@ ALL: tuple[Check, ...] = (
     RedisCheck(),
     RelayCheck(),
     DualWriteCheck(),
+    ConfigServiceCheck(),
     DiskSpaceCheck(),
 )
 #: What the web server cannot answer a request without.
