@@ -3,16 +3,16 @@
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any
 
-from psycopg import Rollback, sql
+from psycopg import sql
 
 from dualwrite import projection
 from dualwrite.exceptions import DualWriteError, Overtaken, Superseded
 from dualwrite.failpoints import reach
 from dualwrite.parameters import DELETED_ROWS_KEPT_DAYS
 from dualwrite.relay import parking
+from dualwrite.relay.at_once import AtOnce, MoreNeeded, Row
 from dualwrite.relay.parking import Failure
 from dualwrite.relay.readback import ReadBack
 from dualwrite.relay.room import Room
@@ -27,9 +27,6 @@ Brake = Callable[[int, Callable[[], int]], None]
 Blocks = Iterable[bytes | bytearray | memoryview]
 #: Begins to read them.
 Read = Callable[[], AbstractContextManager[Blocks]]
-
-#: A record as texts: its key, the key's fields, "t" where there is one, its fields.
-Row = tuple[str | None, ...]
 
 #: How fences are taken that a writer takes for one batch (sql/relay.sql).
 INLINE = "inline/"
@@ -76,6 +73,7 @@ class Applier:
         # As bytes: to put a statement together takes longer than to run it.
         self._merge = self._merge_sql(self._staged).as_bytes(session)
         self._read_back = ReadBack(stream, store, session, self._staged)
+        self._at_once = AtOnce(stream, store, session, self._merge_sql)
         self._applied = compose("relay", "applied", staged=self._staged).as_bytes(session)
 
     def hold(self, epochs: Mapping[int, int], holder: str) -> None:
@@ -144,51 +142,28 @@ class Applier:
         They do where a record is absent, which is for the brake to judge, and where a key has several rows. Raises
         Superseded and the driver's errors, as `apply_anew`.
         """
+        if not self._at_once.possible:
+            return None
         before = self._epochs
         try:
-            with self._session.pipeline(), self._session.transaction() as transaction:
+            with self._at_once.transaction():
                 self._overtake(partitions)
-                records = read()
-                reach("relay may apply anew")
-                if not self._plain(records):
-                    raise Rollback(transaction)
-                for record in records:
-                    self._session.execute(self._stage_one, record, prepare=True)
-                changed = self._session.execute(self._merge, prepare=True)
-                otherwise = self._read_back.ask()
-                values = self._to_count(len(records), newest_note)
-                counted = self._session.execute(self._applied, values, prepare=True)
+                records, partition = read(), min(self._epochs)
+                sent = self._at_once.send(records, partition, newest_note)
                 self._drop_old()
+        except MoreNeeded:
+            return None
         finally:
             self._epochs = before
-        if not self._plain(records):
-            return None
-        row = counted.fetchone()
-        self.counted = (values["partition"], int(row[0])) if row else None
-        return Applied(len(records), changed.rowcount, self._read_back.found(otherwise.fetchall()) if otherwise else {})
-
-    def _plain(self, records: Sequence[Row]) -> bool:
-        """Whether each is there, and no two have one key."""
-        present = len(self._stream.key) + 1
-        return all(record[present] == "t" for record in records) and len({r[0] for r in records}) == len(records)
+        changed, applied, otherwise = sent.answers()
+        self.counted = (partition, applied)
+        return Applied(len(records), changed, otherwise)
 
     def _overtake(self, partitions: Sequence[int]) -> None:
         wanted = {"stream": self._stream.name, "partitions": list(partitions), "number": self._number}
         rows = self._session.execute(statement("relay", "overtake_as_mirror"), wanted, prepare=True).fetchall()
         self._check_role(rows[0][:2] if rows else None)
         self._epochs = acquired([row[3:] for row in rows if row[3] is not None], wanted)
-
-    @cached_property
-    def _stage_one(self) -> bytes:
-        keys, fields = [part.name for part in self._stream.key], [f.name for f in self._stream.fields]
-        return compose(
-            "relay",
-            "stage_one",
-            staged=self._staged,
-            key_names=projection.names(keys),
-            field_names=projection.names(fields),
-            values=sql.SQL(", ").join([sql.Placeholder()] * (len(keys) + len(fields) + 2)),
-        ).as_bytes(self._session)
 
     def _make_equal(
         self, keys: int, brake: Brake, newest_note: int, *, together: bool = False
@@ -225,13 +200,10 @@ class Applier:
         return Room(self._stream, self._store, self._session, self._staged, merge).apply(keys)
 
     def _count_applied(self, keys: int, newest_note: int) -> tuple[int, int] | None:
-        values = self._to_count(keys, newest_note)
-        row = self._session.execute(self._applied, values).fetchone()
-        return (values["partition"], int(row[0])) if row else None
-
-    def _to_count(self, keys: int, newest_note: int) -> dict[str, Any]:
         partition = min(self._epochs)
-        return {"keys": keys, "stream": self._stream.name, "partition": partition, "noted": newest_note}
+        values = {"keys": keys, "stream": self._stream.name, "partition": partition, "noted": newest_note}
+        row = self._session.execute(self._applied, values).fetchone()
+        return (partition, int(row[0])) if row else None
 
     def _drop_old(self) -> None:
         """Where nobody validates, the keys kept for it must not grow for ever; nor what was deleted here."""

@@ -16,6 +16,7 @@ key of several rows; a record that is refused) goes the relay's own way after th
 from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
+from typing import Any
 
 from dualwrite import capture, outbox, switch
 from dualwrite.exceptions import Held
@@ -24,6 +25,7 @@ from dualwrite.relay import brake, parking
 from dualwrite.relay.applier import Applied
 from dualwrite.relay.parking import Seen
 from dualwrite.relay.pipe import Pipe, Way, way
+from dualwrite.relay.reader import Taken
 from dualwrite.sql import statement
 from dualwrite.stream import Stream
 
@@ -62,8 +64,7 @@ class Inline(Pipe):
         closed then.
         """
         self.finish()
-        before = self._parked_of(keys)
-        taken = self._reader.take_keys(keys, self.way.partitions)
+        before, taken = self._look(keys)
         if not taken.keys:
             raise Held(NOTHING_NOTED.format(store=self.authority))
         reach("inline taken")
@@ -91,14 +92,14 @@ class Inline(Pipe):
             self._unfinished = False
             self._reader.done(self._applier.counted)
 
-    def _parked_of(self, keys: Sequence[str]) -> dict[str, Seen]:
-        """Those of the keys that are parked; raises Held when the stream stands still."""
+    def _look(self, keys: Sequence[str]) -> tuple[dict[str, Seen], Taken]:
+        """Take the keys; returns which of them are parked, too. Raises Held when the stream stands still."""
         values = {"stream": self.stream.name, "keys": list(keys)}
-        rows = self._registry.execute(statement("relay", "control_of"), values, prepare=True).fetchall()
-        paused, because = rows[0][:2] if rows else (False, "the stream was never enabled")
-        if paused or because:
-            raise Held("paused by an operator" if paused else str(because))
-        return {str(row[2]): Seen(int(row[3]), int(row[4])) for row in rows if row[2] is not None}
+        # Another session than the reader's: it answers while the keys are taken.
+        with self._registry.pipeline():
+            asked = self._registry.execute(statement("relay", "control_of"), values, prepare=True)
+            taken = self._reader.take_keys(keys, self.way.partitions)
+        return _parked(asked.fetchall()), taken
 
     def _make_equal(self, low: int, high: int) -> Applied:
         if (low, high) == (1, self._keys) and high <= AT_ONCE:
@@ -107,6 +108,13 @@ class Inline(Pipe):
                 return done
         read = partial(self._reader.read, low, high)
         return self._applier.apply_anew(read, self._brake, self._newest, partitions=self._reader.partitions)
+
+
+def _parked(rows: Sequence[tuple[Any, ...]]) -> dict[str, Seen]:
+    paused, because = rows[0][:2] if rows else (False, "the stream was never enabled")
+    if paused or because:
+        raise Held("paused by an operator" if paused else str(because))
+    return {str(row[2]): Seen(int(row[3]), int(row[4])) for row in rows if row[2] is not None}
 
 
 def open_inline(stream: Stream, *, seconds: float) -> Inline | None:

@@ -9,7 +9,7 @@ import logging
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from psycopg import Cursor, sql
+from psycopg import sql
 
 from dualwrite import projection
 from dualwrite.parameters import VALIDATION_MODE
@@ -25,13 +25,19 @@ log = logging.getLogger(__name__)
 SHOWN = 5
 
 
+def wanted() -> bool:
+    """Whether anybody wants to know."""
+    return VALIDATION_MODE.value() != "disabled"
+
+
 class ReadBack:
     """Of one mirror session."""
 
     def __init__(self, stream: Stream, store: Store, session: Session, staged: sql.Composable) -> None:
         self._stream, self._session = stream, session
         side = stream.side(store)
-        self._query = compose(
+        #: Which were kept otherwise, and how.
+        self.query = compose(
             "relay",
             "kept_otherwise",
             staged=staged,
@@ -40,16 +46,12 @@ class ReadBack:
             is_record=projection.is_record(side),
             differs=sql.SQL(" OR ").join([projection.differs(f, side) for f in stream.fields] or [sql.SQL("false")]),
             differences=sql.SQL(", ").join([_difference(f, side) for f in stream.fields] or [sql.SQL("NULL")]),
-        ).as_bytes(session)
+        )
+        self._text = self.query.as_bytes(session)
 
     def kept_otherwise(self) -> Mapping[str, Failure]:
         """The staged keys to be parked, with what became of them."""
-        asked = self.ask()
-        return self.found(asked.fetchall()) if asked else {}
-
-    def ask(self) -> Cursor[Any] | None:
-        """Ask which were kept otherwise, in the mirror's transaction; None where nobody wants to know."""
-        return None if VALIDATION_MODE.value() == "disabled" else self._session.execute(self._query, prepare=True)
+        return self.found(self._session.execute(self._text, prepare=True).fetchall()) if wanted() else {}
 
     def found(self, rows: Sequence[tuple[Any, ...]]) -> Mapping[str, Failure]:
         """The keys to be parked, by the answer."""

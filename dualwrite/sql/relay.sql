@@ -144,10 +144,6 @@ raised AS (
 SELECT r.role, r.partitions, set_config('dualwrite.relay', r.stream || ':' || r.epoch, true), raised.partition, raised.epoch
   FROM role r LEFT JOIN raised ON true
 
--- name: stage_one
--- One record, each value as the text that COPY would send.
-INSERT INTO {staged} (key, {key_names}, present, {field_names}) VALUES ({values})
-
 -- name: read_few
 -- As `read`, for few keys: an ordinary answer takes one message less than a COPY.
 SELECT r.key, {key_names}, t.ctid IS NOT NULL, {record}
@@ -222,6 +218,22 @@ UPDATE dualwrite.relay_fence SET applied = applied + %(keys)s, applied_at = cloc
        peer_noted = greatest(peer_noted, %(noted)s)
  WHERE stream = %(stream)s AND partition = %(partition)s
 RETURNING applied
+
+-- name: records
+-- Few records as a JSON text, $1, each value as the text that COPY would send; read by the same input functions.
+(SELECT * FROM json_to_recordset($1::json) AS r (key text, {key_definitions}, present boolean, {definitions}))
+
+-- name: applied_at_once
+-- As `applied`, of such records, and what of them was kept otherwise: one statement after the one that wrote them.
+WITH touched AS (
+    INSERT INTO dualwrite.touched (stream, keys, number) SELECT {stream}, array_agg(r.key), count(*) FROM {records} AS r),
+counted AS (
+    UPDATE dualwrite.relay_fence SET applied = applied + $4::int, applied_at = clock_timestamp(),
+           peer_noted = greatest(peer_noted, $3::bigint)
+     WHERE stream = {stream} AND partition = $2::int
+    RETURNING applied)
+SELECT counted.applied, otherwise.key, otherwise.what
+  FROM counted LEFT JOIN ({otherwise}) AS otherwise (key, what) ON true
 
 -- name: join_fleet
 -- Be counted as one of the stream's relays as long as this connection lives.
