@@ -11,8 +11,7 @@ from dualwrite import projection
 from dualwrite.exceptions import DualWriteError, Overtaken, Superseded
 from dualwrite.failpoints import reach
 from dualwrite.parameters import DELETED_ROWS_KEPT_DAYS
-from dualwrite.relay import parking
-from dualwrite.relay.at_once import AtOnce, MoreNeeded, Row
+from dualwrite.relay import at_once, parking
 from dualwrite.relay.parking import Failure
 from dualwrite.relay.readback import ReadBack
 from dualwrite.relay.room import Room
@@ -27,6 +26,9 @@ Brake = Callable[[int, Callable[[], int]], None]
 Blocks = Iterable[bytes | bytearray | memoryview]
 #: Begins to read them.
 Read = Callable[[], AbstractContextManager[Blocks]]
+
+#: Looks at few records: the newest of their notes, and they.
+ReadFew = Callable[[], tuple[int, Sequence[at_once.Row]]]
 
 #: How fences are taken that a writer takes for one batch (sql/relay.sql).
 INLINE = "inline/"
@@ -73,7 +75,7 @@ class Applier:
         # As bytes: to put a statement together takes longer than to run it.
         self._merge = self._merge_sql(self._staged).as_bytes(session)
         self._read_back = ReadBack(stream, store, session, self._staged)
-        self._at_once = AtOnce(stream, store, session, self._merge_sql)
+        self._at_once = at_once.AtOnce(stream, store, session, self._merge_sql)
         self._applied = compose("relay", "applied", staged=self._staged).as_bytes(session)
 
     def hold(self, epochs: Mapping[int, int], holder: str) -> None:
@@ -134,36 +136,33 @@ class Applier:
         self.counted = counted
         return applied
 
-    def apply_at_once(
-        self, read: Callable[[], Sequence[Row]], newest_note: int, partitions: Sequence[int]
-    ) -> Applied | None:
-        """As `apply_anew` for a few records, in as few messages as can be; None when they need more of a look.
+    def apply_at_once(self, ask: Callable[[], ReadFew], partitions: Sequence[int]) -> Applied:
+        """As `apply_anew` for a few records, in as few messages as can be.
 
-        They do where a record is absent, which is for the brake to judge, and where a key has several rows. Raises
-        Superseded and the driver's errors, as `apply_anew`.
+        `ask`: asks what is to be known with the fences; what it returns reads the records once those are held. Raises
+        MoreNeeded where they need more of a look (an absent one is for the brake to judge; of several with one key
+        nobody knows which counts) or cannot travel so, whatever `ask` and reading raise, and as `apply_anew`.
         """
-        if not self._at_once.possible:
-            return None
         before = self._epochs
         try:
             with self._at_once.transaction():
-                self._overtake(partitions)
-                records, partition = read(), min(self._epochs)
+                newest_note, records = self._overtake(partitions, ask)()
+                partition = min(self._epochs)
                 sent = self._at_once.send(records, partition, newest_note)
                 self._drop_old()
-        except MoreNeeded:
-            return None
         finally:
             self._epochs = before
         changed, applied, otherwise = sent.answers()
         self.counted = (partition, applied)
         return Applied(len(records), changed, otherwise)
 
-    def _overtake(self, partitions: Sequence[int]) -> None:
+    def _overtake(self, partitions: Sequence[int], ask: Callable[[], ReadFew]) -> ReadFew:
         wanted = {"stream": self._stream.name, "partitions": list(partitions), "number": self._number}
-        rows = self._session.execute(statement("relay", "overtake_as_mirror"), wanted, prepare=True).fetchall()
+        taking = self._session.execute(statement("relay", "overtake_as_mirror"), wanted, prepare=True)
+        read, rows = ask(), taking.fetchall()
         self._check_role(rows[0][:2] if rows else None)
         self._epochs = acquired([row[3:] for row in rows if row[3] is not None], wanted)
+        return read
 
     def _make_equal(
         self, keys: int, brake: Brake, newest_note: int, *, together: bool = False

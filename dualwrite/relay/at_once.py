@@ -35,7 +35,7 @@ PLAIN = {
 
 
 class MoreNeeded(Exception):
-    """The records need more of a look than is taken here: one is absent, or several have one key."""
+    """The records need more than is done here: one is absent, several have one key, a type does not travel so."""
 
 
 @dataclass(frozen=True)
@@ -60,15 +60,16 @@ class AtOnce:
     ) -> None:
         self._stream, self._session, self._merge_of = stream, session, merge
         fields = (*stream.key, *stream.fields)
-        #: Whether the stream's records can be applied in this way.
-        self.possible = all(_is_plain(field) for field in fields)
+        self._plain = all(_is_plain(field) for field in fields)
         key, record = ([field.name for field in part] for part in (stream.key, stream.fields))
         self._names = ["key", *key, "present", *record]
         self._read_back = ReadBack(stream, store, session, self._records)
 
     @contextmanager
     def transaction(self) -> Iterator[None]:
-        """As the session's own, which waits for the server's word behind BEGIN and before COMMIT."""
+        """As the session's own, which waits for the server's word behind BEGIN and before COMMIT. Raises MoreNeeded."""
+        if not self._plain:
+            raise MoreNeeded
         try:
             with self._session.pipeline():
                 self._session.execute("BEGIN", prepare=True)

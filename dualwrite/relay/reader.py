@@ -8,6 +8,7 @@ from threading import RLock
 from typing import Any
 
 from psycopg import Copy, sql
+from psycopg.pq.abc import PGresult
 
 from dualwrite import projection
 from dualwrite.sql import compose, statement
@@ -31,6 +32,13 @@ class Taken:
 
 def _text(value: bytes | None) -> str | None:
     return None if value is None else value.decode()
+
+
+def _texts(found: PGresult | None) -> list[tuple[str | None, ...]]:
+    if found is None:
+        return []
+    columns = range(found.nfields)
+    return [tuple(_text(found.get_value(row, column)) for column in columns) for row in range(found.ntuples)]
 
 
 #: As many rows are deleted faster than a table is truncated.
@@ -165,20 +173,17 @@ class Reader:
         with self.using, self._session.cursor().copy(query) as copy:
             yield copy
 
-    def read_few(self) -> list[tuple[str | None, ...]]:
-        """The records of all keys of the batch, each value as the text that `read` would send.
+    def take_and_read(self, keys: Sequence[str], partitions: int) -> tuple[Taken, list[tuple[str | None, ...]]]:
+        """As `take_keys`, and their records in the same message, each value as the text that `read` would send.
 
-        As key, the key's fields, "t" where there is a record, the fields.
+        As key, the key's fields, "t" where there is a record, the fields. The session has to be at READ COMMITTED: to
+        the server both are one transaction, and only so the records are of a later snapshot than the notes.
         """
-        with self.using:
-            cursor = self._session.execute(self._read_few, prepare=True)
-            found = cursor.pgresult
-            if found is None:
-                return []
-            return [
-                tuple(_text(found.get_value(row, column)) for column in range(found.nfields))
-                for row in range(found.ntuples)
-            ]
+        values = {"keys": list(keys), "partitions": partitions}
+        with self.using, self._session.pipeline():
+            took = self._session.execute(self._take_keys, values, prepare=True)
+            read = self._session.execute(self._read_few, prepare=True)
+        return self._took(took.fetchone()), _texts(read.pgresult)
 
     @cached_property
     def _read_few(self) -> bytes:

@@ -8,7 +8,8 @@ SELECT {key} AS key, t.ordinal FROM (SELECT {columns}, r.ordinal FROM ({source})
 
 -- name: put
 -- In one message, so in one transaction: no other call of this service is between seeing that a key has no row and
--- inserting it; refuse records that are one in the table; make the table have the records, also where it has them already, so that they are noted; tell the keys.
+-- inserting it; refuse records that are one in the table; make the table have the records, also where it has them already,
+-- so that they are noted; tell the keys, each with the bits of its hash that are its partition among 64.
 SELECT pg_advisory_xact_lock(25728, locks.number)
   FROM (SELECT DISTINCT hashtext({stream} || (hashtextextended(k.key, 0) & 255)) AS number
           FROM ({keys}) AS k WHERE k.key IS NOT NULL ORDER BY 1) AS locks;
@@ -17,4 +18,4 @@ SELECT dualwrite.refuse_v1(format('records %s and %s have the same key %s', min(
 MERGE INTO {table} AS t USING ({source}) AS r ON {match}
  WHEN MATCHED THEN UPDATE SET {assignments}
  WHEN NOT MATCHED THEN INSERT ({written}) VALUES ({values});
-SELECT k.key FROM ({keys}) AS k ORDER BY k.ordinal
+SELECT k.key, (hashtextextended(k.key, 0) & 63)::int FROM ({keys}) AS k ORDER BY k.ordinal

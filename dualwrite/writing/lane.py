@@ -41,10 +41,14 @@ SWITCHED = "the stream was switched meanwhile"
 
 @dataclass(frozen=True)
 class Job:
-    """Keys written to the authority, committed at `since` (monotonic); `done` gets what became of each."""
+    """Keys written to the authority, committed at `since` (monotonic); `done` gets what became of each.
+
+    `parts`: of each key its partition, were there 64 of them.
+    """
 
     authority: Store
     keys: Sequence[str]
+    parts: Mapping[str, int]
     since: float = field(default_factory=time.monotonic)
     done: "Future[Mapping[str, InStore]]" = field(default_factory=Future)
 
@@ -118,8 +122,8 @@ class Lane:
     def _mirror_all(self, jobs: Sequence[Job]) -> None:
         for authority in {job.authority for job in jobs}:
             of_it = [job for job in jobs if job.authority is authority]
-            keys = list(dict.fromkeys(key for job in of_it for key in job.keys))
-            found, why, parked = self._mirror(authority, keys)
+            parts = {key: part for job in of_it for key, part in job.parts.items()}
+            found, why, parked = self._mirror(authority, parts)
             for job in of_it:
                 job.done.set_result(_outcomes(job, found, why, parked))
             self._finish()
@@ -134,14 +138,14 @@ class Lane:
             log.debug("stream %s: notes are left to the relay: %s", self.stream.name, exc)
             self._drop()
 
-    def _mirror(self, authority: Store, keys: Sequence[str]) -> tuple[Outcome, str, Mapping[str, str]]:
+    def _mirror(self, authority: Store, parts: Mapping[str, int]) -> tuple[Outcome, str, Mapping[str, str]]:
         try:
             pipe = self._opened(authority)
             if pipe is None:
                 return Outcome.PAUSED, NO_MIRROR, {}
             if pipe.authority is not authority:
                 return Outcome.PENDING, SWITCHED, {}
-            parked = pipe.mirror(keys)
+            parked = pipe.mirror(list(parts), parts)
         except Held as exc:
             self._drop()
             self.trouble = ""

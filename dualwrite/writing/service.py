@@ -46,17 +46,18 @@ def write(stream: Stream, given: Sequence[Mapping[str, object]]) -> list[Written
     # Before anything is written: what is found wrong later could only be told by failing a write that was made.
     seconds = INLINE_RELAY_SECONDS.value()
     began = time.monotonic()
-    store, keys = _to_authority(stream, text)
-    job = lane.Job(store, keys)
+    store, placed = _to_authority(stream, text)
+    job = lane.Job(store, [key for key, _ in placed], dict(placed))
     written = InStore(Outcome.WRITTEN, round((job.since - began) * 1000, 3))
     reach("write committed")
     mirrored = _to_mirror(stream, job, seconds)
     return [
-        Written(key, {store: written, **({store.peer: mirrored[key]} if mirrored is not None else {})}) for key in keys
+        Written(key, {store: written, **({store.peer: mirrored[key]} if mirrored is not None else {})})
+        for key in job.keys
     ]
 
 
-def _to_authority(stream: Stream, text: str) -> tuple[Store, list[str]]:
+def _to_authority(stream: Stream, text: str) -> tuple[Store, list[tuple[str, int]]]:
     store = _authorities.get(stream.name) or _read_authority(stream)
     reach("write may begin")
     try:
@@ -83,7 +84,7 @@ def _read_authority(stream: Stream) -> Store:
     return store
 
 
-def _put(stream: Stream, store: Store, text: str) -> list[str]:
+def _put(stream: Stream, store: Store, text: str) -> list[tuple[str, int]]:
     """Write, again where another writer was in the way; in a caller's transaction that is the caller's decision."""
     attempts = 1 if table.in_callers_transaction(store) else RETRY_ATTEMPTS.value()
     for left in reversed(range(attempts)):

@@ -53,8 +53,8 @@ def in_callers_transaction(store: Store) -> bool:
     return connection.in_atomic_block or (connection.connection is not None and not connection.autocommit)
 
 
-def put(stream: Stream, store: Store, records: str) -> list[str]:
-    """Write the records (JSON of `records.as_json`); returns their keys in order.
+def put(stream: Stream, store: Store, records: str) -> list[tuple[str, int]]:
+    """Write the records (JSON of `records.as_json`); returns their keys in order, each with its partition among 64.
 
     In an atomic block of the caller's it is part of it, and a refusal leaves that as it was. Raises NotAuthority,
     RecordRefused, InTheWay, NotInstalled, StoreUnreachable, StoreFailed; nothing is written then.
@@ -72,7 +72,7 @@ def put(stream: Stream, store: Store, records: str) -> list[str]:
             cursor.execute(statement, {"records": records})
             while cursor.nextset():
                 pass
-            return [str(row[0]) for row in cursor.fetchall()]
+            return [(str(key), int(part or 0)) for key, part in cursor.fetchall()]
     except DatabaseError as exc:
         raise _refused(stream, store, exc) from exc
 

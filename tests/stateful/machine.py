@@ -21,6 +21,7 @@ from dualwrite.exceptions import DualWriteError
 from dualwrite.relay.inline import open_inline
 from dualwrite.relay.worker import Lane
 from dualwrite.stages import Role, Store
+from dualwrite.stores import cursor
 from dualwrite.stream import Stream, key_text
 from tests.conftest import TESTER
 from tests.stateful.sleepers import MOST_PLACES, Killed, Sleeper
@@ -50,10 +51,18 @@ def mirror(stream: Stream) -> None:
     """A writer that mirrors what it has just written; it goes on with what it opened, whatever happens meanwhile."""
     pipe = open_inline(stream, seconds=2)
     if pipe is not None:
+        keys = [key_text([f"NSE:{symbol}", INDEX]) for symbol in SYMBOLS[:3]]
         # As the writing service takes it: the keys are noted, the relay does it then.
         with pipe, suppress(psycopg.Error):
             for _ in range(BATCHES):
-                pipe.mirror([key_text([f"NSE:{symbol}", INDEX]) for symbol in SYMBOLS[:3]])
+                pipe.mirror(keys, parts(pipe.authority, keys))
+
+
+def parts(store: Store, keys: list[str]) -> dict[str, int]:
+    """As the write tells them."""
+    with cursor(store) as found:
+        found.execute("SELECT k, (hashtextextended(k, 0) & 63)::int FROM unnest(%s::text[]) AS k", [keys])
+        return dict(found.fetchall())
 
 
 WORK: dict[str, Callable[[Stream], object]] = {
