@@ -5,7 +5,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from typing import Any
 
-from psycopg import sql
+from psycopg import Pipeline, sql
 
 from dualwrite import projection
 from dualwrite.exceptions import DualWriteError, Overtaken, Superseded
@@ -145,8 +145,8 @@ class Applier:
         """
         before = self._epochs
         try:
-            with self._at_once.transaction():
-                newest_note, records = self._overtake(partitions, ask)()
+            with self._at_once.transaction() as pipeline:
+                newest_note, records = self._overtake(pipeline, partitions, ask)()
                 partition = min(self._epochs)
                 sent = self._at_once.send(records, partition, newest_note)
                 self._drop_old()
@@ -156,10 +156,14 @@ class Applier:
         self.counted = (partition, applied)
         return Applied(len(records), changed, otherwise)
 
-    def _overtake(self, partitions: Sequence[int], ask: Callable[[], ReadFew]) -> ReadFew:
+    def _overtake(self, pipeline: Pipeline, partitions: Sequence[int], ask: Callable[[], ReadFew]) -> ReadFew:
         wanted = {"stream": self._stream.name, "partitions": list(partitions), "number": self._number}
         taking = self._session.execute(statement("relay", "overtake_as_mirror"), wanted, prepare=True)
-        read, rows = ask(), taking.fetchall()
+        read = ask()
+        # To fetch would do, too, but the server takes a session without a sync for busy, and then no limit ends the
+        # wait for a process that stands still with the fences locked.
+        pipeline.sync()
+        rows = taking.fetchall()
         self._check_role(rows[0][:2] if rows else None)
         self._epochs = acquired([row[3:] for row in rows if row[3] is not None], wanted)
         return read

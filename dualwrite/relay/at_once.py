@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from psycopg import Cursor, RawCursor, sql
+from psycopg import Cursor, Pipeline, RawCursor, sql
 
 from dualwrite import projection
 from dualwrite.failpoints import reach
@@ -66,14 +66,14 @@ class AtOnce:
         self._read_back = ReadBack(stream, store, session, self._records)
 
     @contextmanager
-    def transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[Pipeline]:
         """As the session's own, which waits for the server's word behind BEGIN and before COMMIT. Raises MoreNeeded."""
         if not self._plain:
             raise MoreNeeded
         try:
-            with self._session.pipeline():
+            with self._session.pipeline() as pipeline:
                 self._session.execute("BEGIN", prepare=True)
-                yield
+                yield pipeline
                 self._session.execute("COMMIT", prepare=True)
         except BaseException:
             if not self._session.closed:

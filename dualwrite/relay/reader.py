@@ -1,7 +1,7 @@
 """The authority's side of the relay: take notes, read records, delete notes."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from functools import cached_property
 from threading import RLock
@@ -244,20 +244,26 @@ class Reader:
     def done(self, counted: tuple[int, int] | None) -> None:
         """Delete the batch's notes and forget it. `counted`: partition and count of what the mirror has applied."""
         partition, applied = counted or (None, 0)
-        query = compose(
-            "relay",
-            "done",
-            batch=self._batch,
-            stream=sql.Literal(self._stream.name),
-            partition=sql.Literal(partition),
-            applied=sql.Literal(applied),
-        )
-        with self.using:
-            self._session.execute(query)
+        values = {"stream": self._stream.name, "partition": partition, "applied": applied}
+        # Only for few notes: a plan made for a small batch is none for a large one.
+        few = self._notes <= FEW
+        with self.using, self._session.pipeline() if few else nullcontext():
+            self._session.execute(self._done, values, prepare=few)
             self.forget()
+
+    @cached_property
+    def _done(self) -> bytes:
+        places = {name: sql.Placeholder(name) for name in ("stream", "partition", "applied")}
+        return compose("relay", "done", batch=self._batch, **places).as_bytes(self._session)
+
+    @cached_property
+    def _forget_few(self) -> bytes:
+        return compose("relay", "forget_few", batch=self._batch).as_bytes(self._session)
 
     def forget(self) -> None:
         """Drop the batch, leaving its notes where they are."""
-        name = "forget_few" if self._notes <= FEW else "forget_batch"
         with self.using:
-            self._session.execute(compose("relay", name, batch=self._batch))
+            if self._notes <= FEW:
+                self._session.execute(self._forget_few, prepare=True)
+            else:
+                self._session.execute(compose("relay", "forget_batch", batch=self._batch))

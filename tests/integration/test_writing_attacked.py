@@ -1,9 +1,11 @@
 """What writing must stand: others in between, roles that changed while a store was away, records that are one."""
 
+import json
 import threading
 from collections.abc import Callable, Mapping
 from typing import Any
 
+import psycopg
 import pytest
 from django.db import connections
 
@@ -12,6 +14,8 @@ from dualwrite.control.handover import hand_over
 from dualwrite.exceptions import InvalidParameter, RecordInvalid, RecordRefused
 from dualwrite.models import ParkedKey
 from dualwrite.relay import parking, worker
+from dualwrite.relay.inline import open_inline
+from dualwrite.sql import statement
 from dualwrite.stages import Store
 from dualwrite.stores import Session
 from dualwrite.stream import Stream
@@ -183,3 +187,37 @@ def test_what_is_no_record_is_refused_in_a_sentence(screener: Session, membershi
     with pytest.raises(RecordInvalid):
         memberships.write(given)
     assert set(weights(screener)) == {"NSE:OTHER"}
+
+
+def test_the_server_sees_that_a_writer_with_the_fences_does_nothing(registry: Session, memberships: Stream) -> None:
+    """Only then its limit ends the session of a process that stands still there."""
+    seen: list[Any] = []
+
+    def look() -> None:
+        failpoints.clear()
+        query = "SELECT state FROM pg_stat_activity WHERE application_name = 'dualwrite relay index_memberships'"
+        seen.extend(column(registry, f"{query} AND xact_start IS NOT NULL AND datname = current_database()"))
+
+    failpoints.at("relay may apply anew", look)
+    assert put(memberships, "B") == DONE
+    assert seen == ["idle in transaction"]
+
+
+def test_notes_and_records_are_looked_at_one_after_the_other_whatever_the_database_is_set_to(
+    screener: Session, memberships: Stream
+) -> None:
+    with database_setting(screener, "default_transaction_isolation", "repeatable read"):
+        pipe = open_inline(memberships, seconds=5)
+        assert pipe is not None
+        with pipe:
+            assert one(pipe._source, "SHOW transaction_isolation") == "read committed"
+
+
+@pytest.mark.parametrize("kind", ["varchar(3)", "character(3)", "numeric(5,2)", "bit(3)"])
+def test_what_does_not_fit_the_type_it_travels_in_is_refused_not_cut(registry: Session, kind: str) -> None:
+    """As COPY refuses it, which a cast would not."""
+    given = "1234567" if kind.startswith("numeric") else "1010"
+    records = statement("relay", "records").format(key_definitions="k text", definitions=f"f {kind}")
+    text = json.dumps([{"key": "a", "k": "a", "present": "t", "f": given}])
+    with pytest.raises(psycopg.DataError):
+        psycopg.RawCursor(registry).execute(records, [text])
