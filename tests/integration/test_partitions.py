@@ -84,8 +84,9 @@ def test_a_relay_with_keys_of_the_old_number_in_hand_is_refused(
             old.check()
 
 
+@pytest.mark.parametrize("parts", [None, {'["NSE:A","NIFTY 50"]': 0}], ids=["as the relay does", "a few"])
 def test_a_writer_that_mirrors_with_the_old_number_is_refused(
-    screener: Session, registry: Session, memberships: Stream
+    screener: Session, registry: Session, memberships: Stream, parts: dict[str, int] | None
 ) -> None:
     """It takes fences whoever has them, so nothing but the number can refuse it."""
     add(screener, "A")
@@ -94,7 +95,7 @@ def test_a_writer_that_mirrors_with_the_old_number_is_refused(
     with inline:
         registry.execute("UPDATE dualwrite.stream_state SET partitions = 4 WHERE stream = 'index_memberships'")
         with pytest.raises(Superseded, match="the number of its partitions was changed"):
-            inline.mirror(['["NSE:A","NIFTY 50"]'])
+            inline.mirror(['["NSE:A","NIFTY 50"]'], parts)
     assert mirrored(registry) == {}
 
 

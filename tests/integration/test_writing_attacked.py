@@ -28,6 +28,8 @@ from tests.support import add, column, database_setting, enabled, mirrored, note
 
 DONE = (Outcome.WRITTEN, Outcome.MIRRORED)
 
+FENCES = "SELECT epoch FROM dualwrite.relay_fence WHERE stream = 'index_memberships' ORDER BY partition"
+
 
 @pytest.fixture(autouse=True)
 def written_once(stores: None, memberships: Stream) -> Any:
@@ -221,3 +223,19 @@ def test_what_does_not_fit_the_type_it_travels_in_is_refused_not_cut(registry: S
     text = json.dumps([{"key": "a", "k": "a", "present": "t", "f": given}])
     with pytest.raises(psycopg.DataError):
         psycopg.RawCursor(registry).execute(records, [text])
+
+
+def test_the_fence_taken_is_that_of_the_keys_partition_whatever_the_writer_was_told(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
+    add(screener, "A", weight=3)
+    [key] = noted(screener)
+    (partition,) = column(screener, "SELECT partition FROM dualwrite.waiting")
+    before = column(registry, FENCES)
+    pipe = open_inline(memberships, seconds=5)
+    assert pipe is not None
+    with pipe:
+        assert pipe.mirror([key], {key: partition ^ 1}) == {}
+    raised = [now - then for now, then in zip(column(registry, FENCES), before, strict=True)]
+    assert raised == [int(number == partition) for number in range(len(raised))]
+    assert mirrored(registry)["NSE:A"] == 3
