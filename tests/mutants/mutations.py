@@ -5,6 +5,7 @@ from pathlib import Path
 
 STATE, INSTALL, RELAY = "dualwrite/sql/state.sql", "dualwrite/sql/install.sql", "dualwrite/sql/relay.sql"
 READER, APPLIER, PIPE = "dualwrite/relay/reader.py", "dualwrite/relay/applier.py", "dualwrite/relay/pipe.py"
+INLINE = "dualwrite/relay/inline.py"
 STEPS, SETTLE, DECISION = "dualwrite/switch/steps.py", "dualwrite/switch/settle.py", "dualwrite/switch/decision.py"
 CHANGE, HORIZON = "dualwrite/switch/change.py", "dualwrite/relay/horizon.py"
 PARTITIONS, OUTBOX_SQL = "dualwrite/sql/partitions.sql", "dualwrite/sql/outbox.sql"
@@ -192,6 +193,19 @@ MUTATIONS = {
     "number of partitions compared in the applying transaction": Mutation(
         (Edit(APPLIER, "if row[1] != self._number:", "if False:"),),
         "test_partitions.py::test_a_writer_that_mirrors_with_the_old_number_is_refused",
+    ),
+    "fences of the keys' own partitions": Mutation(
+        (Edit(INLINE, " or sorted(self._reader.partitions) != partitions", ""),),
+        "test_writing_attacked.py::test_the_fence_taken_is_that_of_the_keys_partition_whatever_the_writer_was_told",
+    ),
+    "a limit for who stands still with the fences": Mutation(
+        (Edit(APPLIER, "        pipeline.sync()\n", ""),),
+        "test_writing_attacked.py::test_the_server_sees_that_a_writer_with_the_fences_does_nothing",
+    ),
+    "records read in a later snapshot than their notes, in one message": Mutation(
+        (Edit(INLINE, " -c default_transaction_isolation=read\\\\ committed", ""),),
+        "test_writing_attacked.py"
+        "::test_notes_and_records_are_looked_at_one_after_the_other_whatever_the_database_is_set_to",
     ),
     "nothing noted when the number of partitions changes": Mutation(
         (sql(PARTITIONS, "lead", "AND NOT EXISTS", "AND true OR NOT EXISTS"),),
