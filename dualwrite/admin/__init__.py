@@ -5,9 +5,11 @@ Rows are read, never edited: the verbs change them, and each is the function tha
 1. `standing` says how a stream stands; `verbs` decides from it which verbs are of use, and why another is not.
 2. `question` asks by a dry run what a verb would do, what it risks and what is in its way: the page that is confirmed.
 3. `carry_out` does it and says what was done.
-4. `streams` are the pages; `rows` those of transitions, parked keys and the audit; `validations` those of validations.
+4. `streams` are the pages; `rows` those of transitions, parked keys and the audit; `validations` those of validations,
+   `parameters` those of live parameters.
 """
 
+from dualwrite.admin.parameters import ParameterChangeAdmin, ParameterKnownAdmin, ParameterOverrideAdmin
 from dualwrite.admin.reading import ReadOnly
 from dualwrite.admin.rows import AuditAdmin, ParkedKeyAdmin, StageTransitionAdmin
 from dualwrite.admin.streams import StreamControlAdmin
@@ -15,6 +17,9 @@ from dualwrite.admin.validations import ValidationRunAdmin
 
 __all__ = [
     "AuditAdmin",
+    "ParameterChangeAdmin",
+    "ParameterKnownAdmin",
+    "ParameterOverrideAdmin",
     "ParkedKeyAdmin",
     "ReadOnly",
     "StageTransitionAdmin",

@@ -135,5 +135,5 @@ def _fallback(results: Iterable[Result]) -> GaugeMetricFamily:
     )
     for result in results:
         if result.name == CONFIG_SERVICE and result.status is not Status.UNKNOWN:
-            family.add_metric([Origin.CONFIG_SERVICE], float(result.status is Status.DOWN))
+            family.add_metric([Origin.CONFIG_SERVICE.value], float(result.status is Status.DOWN))
     return family
