@@ -4,6 +4,7 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
@@ -17,6 +18,7 @@ from dualwrite.stream import Stream, stream_named
 from dualwrite.switch import Actor
 from dualwrite.testing import reset_stores
 from tests import workers
+from tests.integration import letters
 
 SCREENER_SCHEMA = Path(__file__).parent.parent / "registry" / "screener" / "schema.sql"
 TESTER = Actor("test", "a test")
@@ -98,6 +100,20 @@ def registry(stores: None) -> Iterator[Session]:
     """A connection of its own to the registry."""
     with dedicated(Store.REGISTRY, "test") as session:
         yield session
+
+
+@pytest.fixture
+def letterbox(registry: Session) -> Iterator[Session]:
+    """The same with the table of letters, which is declared for retention."""
+    with letters.letters(registry):
+        yield registry
+
+
+@pytest.fixture
+def backups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The directory of backups, not yet there."""
+    monkeypatch.setattr(settings, "BACKUP_STORAGE_URL", str(tmp_path / "backups"))
+    return tmp_path / "backups"
 
 
 @pytest.fixture

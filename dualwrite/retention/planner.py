@@ -23,8 +23,9 @@ from dualwrite.stages import Store
 from dualwrite.stores import Session, dedicated
 
 EXAMPLES = 10
-#: Compiling these statements takes longer than running them.
-LIMITS = "-c jit=off"
+#: Compiling these statements takes longer than running them. A batch that waited for a hold must see it, whatever
+#: isolation the database gives its sessions.
+LIMITS = r"-c jit=off -c default_transaction_isolation=read\ committed"
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from dualwrite import switch
@@ -66,8 +65,7 @@ def _types(session: Session, table: str) -> dict[str, str]:
 def require_possible(session: Session, policy: Policy, table: Table) -> None:
     """Raise InvalidPolicy or Refused where the policy cannot be carried out on the table as it is."""
     subject = policy.subject
-    if policy.action is not Action.MARK_INACTIVE:
-        _require_no_reach(policy, table.referrers)
+    require_no_reach(policy, table)
     if policy.action is Action.ARCHIVE:
         _require_archive(session, subject, table)
     if subject.inactive and policy.action is Action.MARK_INACTIVE and subject.inactive not in table.types:
@@ -76,8 +74,11 @@ def require_possible(session: Session, policy: Policy, table: Table) -> None:
         _require_authority(subject)
 
 
-def _require_no_reach(policy: Policy, referrers: Sequence[Referrer]) -> None:
-    reaching = [r for r in referrers if r.effect and r.table not in policy.subject.cascades]
+def require_no_reach(policy: Policy, table: Table) -> None:
+    """Raise Refused where removing rows changes those of another table, and no declaration says that it may."""
+    if policy.action is Action.MARK_INACTIVE:
+        return
+    reaching = [r for r in table.referrers if r.effect and r.table not in policy.subject.cascades]
     if reaching:
         first = reaching[0]
         raise Refused(

@@ -146,14 +146,13 @@ def _go(session: Session, case: Trim, place: Place) -> tuple[int, int, int]:
     with session.transaction():
         session.execute(statement("retention", "begin_batch"), {"subject": rows.policy.subject.name})
         held = holds.read(session, rows.policy.subject).and_also(case.held)
-        if case.moment is None:
-            return _removed(session, case, batch, held, sql.SQL("true")), 0, 0
-        if by_key:
+        if case.moment and by_key:
             _load(session, case, place)
-        gone = _removed(session, case, batch, held, rows.exported(loaded=by_key))
+        exported = rows.exported(loaded=by_key) if case.moment else sql.SQL("true")
+        gone = _removed(session, case, batch, held, exported)
         _require_same_table(session, rows)
         reach("retention batch removed")
-        if gone == batch.rows:
+        if gone == batch.rows or case.moment is None:
             return gone, 0, 0
         if not by_key:
             _load(session, case, place)
@@ -164,7 +163,11 @@ def _removed(session: Session, case: Trim, batch: Batch, held: Holds, exported: 
     rows = case.rows
     query = rows.compose(STATEMENTS[rows.policy.action], held, exported=exported)
     found = session.execute(query, _values(case, held, batch)).fetchone()
-    return int(found[0]) if found else 0
+    gone, arrived = (int(found[0]), int(found[1])) if found else (0, 0)
+    if gone != arrived:
+        archive = rows.policy.subject.archive
+        raise StoreFailed(f"{archive} took {arrived} of {gone} rows, so the batch stays where it was")
+    return gone
 
 
 def _values(case: Trim, held: Holds | None, batch: Batch) -> dict[str, object]:
@@ -172,9 +175,14 @@ def _values(case: Trim, held: Holds | None, batch: Batch) -> dict[str, object]:
 
 
 def _require_same_table(session: Session, rows: Rows) -> None:
-    """The backup has every column; asked when the table is locked against changes, as rows of it were removed."""
-    if schema.read(session, rows.policy.subject).hash != rows.table.hash:
+    """Backup or archive have every column, and no row of another table goes along.
+
+    Asked when the table is locked against changes, as rows were removed.
+    """
+    now = schema.read(session, rows.policy.subject)
+    if now.hash != rows.table.hash:
         raise TableChanged(rows.policy.subject.name)
+    schema.require_no_reach(rows.policy, now)
 
 
 def _load(session: Session, case: Trim, place: Place) -> None:

@@ -69,20 +69,20 @@ COPY (SELECT {columns} FROM {table} AS t WHERE {goes} ORDER BY t.{key}) TO STDOU
 SELECT pg_advisory_xact_lock_shared(25723, hashtext(%(subject)s)), pg_current_xact_id()
 
 -- name: delete
--- Rows of a batch go.
+-- Rows of a batch go. Here and in the next ones: how many, and how many of them are where they belong now.
 WITH gone AS (DELETE FROM {table} AS t WHERE {in_range} AND {goes} AND {exported} RETURNING 1)
-SELECT count(*) FROM gone
+SELECT count(*), count(*) FROM gone
 
 -- name: archive
 -- Rows of a batch move, in one statement: nobody sees a row twice or not at all.
 WITH gone AS (DELETE FROM {table} AS t WHERE {in_range} AND {goes} AND {exported} RETURNING {columns}),
      kept AS (INSERT INTO {archive} ({names}, archived_by) SELECT {names}, %(run)s FROM gone RETURNING 1)
-SELECT count(*) FROM kept
+SELECT (SELECT count(*) FROM gone), count(*) FROM kept
 
 -- name: mark_inactive
 -- Rows of a batch are marked.
 WITH marked AS (UPDATE {table} AS t SET {inactive} = false WHERE {in_range} AND {goes} AND {exported} RETURNING 1)
-SELECT count(*) FROM marked
+SELECT count(*), count(*) FROM marked
 
 -- name: receive
 -- A table for rows of a backup, with the columns' types and none of their rules.

@@ -1,15 +1,20 @@
 """A table of every kind of value, declared for retention by the tests: old letters go, younger ones stay."""
 
 import datetime as dt
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dualwrite.models import RetentionPolicy, RetentionRun
+from django.db import connections
+
+from dualwrite import failpoints
+from dualwrite.models import LegalHold, RestoreRun, RetentionPolicy, RetentionRun
 from dualwrite.parameters import Parameter, between
-from dualwrite.retention import subject
+from dualwrite.retention import holds, subject
 from dualwrite.retention.approval import approve
+from dualwrite.retention.restore import Asked, Conflict, restore
 from dualwrite.retention.run import Order, run
 from dualwrite.retention.subject import Action, Subject
 from dualwrite.runs import Watch
@@ -95,6 +100,50 @@ def ids(registry: Session, table: str = "letters") -> set[int]:
 def files(folder: Path) -> list[str]:
     """What is stored, by name."""
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def texts(registry: Session, table: str = "letters") -> dict[int, str]:
+    """The rows of a table by their keys, all columns as the server writes them."""
+    return dict(registry.execute(f"SELECT id, t::text FROM {table} AS t".encode()).fetchall())  # noqa: S608
+
+
+def copied(registry: Session, table: str = "letters") -> bytes:
+    """The rows of a table in the order of their keys, as the server sends them in its binary form."""
+    query = f"COPY (SELECT * FROM {table} ORDER BY id) TO STDOUT (FORMAT binary)"  # noqa: S608
+    with registry.cursor().copy(query.encode()) as copy:
+        return b"".join(copy)
+
+
+def held_back(value: str = "", until: dt.datetime | None = None) -> LegalHold:
+    """A hold of the letters to that recipient, or of all of them."""
+    return holds.hold(LETTERS.name, OPERATOR, "recipient" if value else "", value, until)
+
+
+def brought_back(run: RetentionRun, on_conflict: Conflict = Conflict.FAIL, **asked: Any) -> RestoreRun:
+    """Restore the rows that the run removed."""
+    return restore(run.pk, Asked(on_conflict=on_conflict, **asked), OPERATOR)
+
+
+@contextmanager
+def doing(place: str, action: Callable[[], object], nth: int = 1) -> Iterator[None]:
+    """While inside, do this when that place is reached for the nth time; it must be."""
+    left = iter(range(nth - 1, -1, -1))
+
+    def reached() -> None:
+        if next(left, -1) != 0:
+            return
+        try:
+            action()
+        finally:
+            if threading.current_thread() is not threading.main_thread():
+                connections.close_all()
+
+    failpoints.at(place, reached)
+    try:
+        yield
+    finally:
+        failpoints.at(place, None)
+    assert next(left, None) is None, f"{place} is not reached {nth} times"
 
 
 def days_ago(days: float) -> dt.datetime:
