@@ -3,13 +3,18 @@
 import contextlib
 import io
 import os
+import signal
 import subprocess
 import sys
+import traceback
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from django.db import connections
 
 import manage as program
+from dualwrite import failpoints
 from dualwrite.stages import Store
 from tests.conftest import url_of
 
@@ -55,3 +60,27 @@ def start(*arguments: str, **changes: str) -> "subprocess.Popen[str]":
         stderr=subprocess.PIPE,
         text=True,
     )
+
+
+def killed_at(place: str, work: Callable[[], object], nth: int = 1) -> None:
+    """Do the work in a process of its own, which gets SIGKILL when it reaches that place for the nth time."""
+    left = iter(range(nth - 1, -1, -1))
+
+    def reached() -> None:
+        if next(left, -1) == 0:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    child = os.fork()
+    if child == 0:
+        try:
+            for alias in connections:
+                connections[alias].connection = None  # the parent's: closing it would end it there
+            failpoints.at(place, reached)
+            work()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.WIFSIGNALED(status), f"it did not come to {place}, {nth} times"
+    assert os.WTERMSIG(status) == signal.SIGKILL
