@@ -15,30 +15,44 @@ class Limits:
 
 
 @dataclass(frozen=True)
-class Found:
-    """What was surveyed: `asked` and `answered` are this machine's times around the server's `now`; `before` is when
-    the last run of the policy began."""
+class Clocks:
+    """The server's `now`, and this machine's times around it."""
 
-    rows: int
-    goes: int
     now: datetime
     asked: datetime
     answered: datetime
+
+
+@dataclass(frozen=True)
+class Found:
+    """What was surveyed; `before` is when the last run of the policy began."""
+
+    rows: int
+    goes: int
+    clocks: Clocks
     before: datetime | None
 
 
 def clock(found: Found, limits: Limits) -> str:
     """Why a clock is not to be trusted. It is not overridden: with a wrong clock nobody knows what is old."""
-    early = (found.asked - found.now).total_seconds()
-    late = (found.now - found.answered).total_seconds()
-    if max(early, late) > limits.skew_seconds:
-        return (
-            f"the registry's clock says {found.now:%Y-%m-%d %H:%M:%S} and this machine's "
-            f"{found.asked:%Y-%m-%d %H:%M:%S}; they may be {limits.skew_seconds:g} s apart"
-        )
-    if found.before is not None and found.before > found.now:
-        return f"the registry's clock says {found.now:%Y-%m-%d %H:%M:%S}, and the last run began {found.before}"
+    if why := apart(found.clocks, limits.skew_seconds):
+        return why
+    now = found.clocks.now
+    if found.before is not None and found.before > now:
+        return f"the registry's clock says {now:%Y-%m-%d %H:%M:%S}, and the last run began {found.before}"
     return ""
+
+
+def apart(clocks: Clocks, skew_seconds: float) -> str:
+    """Why the two clocks do not tell the same."""
+    early = (clocks.asked - clocks.now).total_seconds()
+    late = (clocks.now - clocks.answered).total_seconds()
+    if max(early, late) <= skew_seconds:
+        return ""
+    return (
+        f"the registry's clock says {clocks.now:%Y-%m-%d %H:%M:%S} and this machine's "
+        f"{clocks.asked:%Y-%m-%d %H:%M:%S}; they may be {skew_seconds:g} s apart"
+    )
 
 
 def share(policy: Policy, found: Found, limits: Limits) -> str:

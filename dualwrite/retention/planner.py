@@ -13,6 +13,7 @@ from psycopg import errors
 from dualwrite.models import RetentionRun
 from dualwrite.parameters import CLOCK_SKEW_SECONDS, RETENTION_FREE_ROWS
 from dualwrite.retention import brakes, holds, schema
+from dualwrite.retention.brakes import Clocks
 from dualwrite.retention.exceptions import InvalidPolicy
 from dualwrite.retention.policy import Policy
 from dualwrite.retention.rows import Holds, Rows
@@ -94,13 +95,10 @@ def _one_moment(session: Session) -> Iterator[None]:
 
 def _survey(session: Session, policy: Policy, table: Table) -> Plan:
     held = holds.read(session, policy.subject)
-    asked = timezone.now()
-    row = session.execute(statement("retention", "clock")).fetchone()
-    answered = timezone.now()
-    now: datetime = row[0] if row else answered
-    rows = Rows(policy, table, policy.cutoff(now))
+    clocks = both_clocks(session)
+    rows = Rows(policy, table, policy.cutoff(clocks.now))
     total, old, goes, oldest, newest, size = _surveyed(session, rows, held)
-    told = brakes.Found(total, goes, now, asked, answered, _last_began(policy))
+    told = brakes.Found(total, goes, clocks, _last_began(policy))
     limits = brakes.Limits(RETENTION_FREE_ROWS.value(), CLOCK_SKEW_SECONDS.value())
     listed = session.execute(rows.compose("examples", held), rows.values(held, limit=EXAMPLES)).fetchall()
     return Plan(
@@ -118,6 +116,14 @@ def _survey(session: Session, policy: Policy, table: Table) -> Plan:
         refused=brakes.clock(told, limits),
         braked=brakes.share(policy, told, limits),
     )
+
+
+def both_clocks(session: Session) -> Clocks:
+    """The server's clock, and this machine's around it."""
+    asked = timezone.now()
+    row = session.execute(statement("retention", "clock")).fetchone()
+    answered = timezone.now()
+    return Clocks(row[0] if row else answered, asked, answered)
 
 
 def _surveyed(session: Session, rows: Rows, held: Holds) -> tuple[Any, ...]:

@@ -4,8 +4,8 @@ Command, endpoint, admin and schedule call `run`. Nothing is removed unless `Ord
 """
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -146,7 +146,7 @@ def _continues(case: _Case, left: RetentionRun) -> bool:
         states.leave(left, RetentionState.DISCARDED)
         return False
     cutoff: datetime | None = left.cutoff
-    still_old = cutoff is not None and cutoff <= case.policy.cutoff(timezone.now())
+    still_old = cutoff is not None and cutoff <= case.policy.cutoff(_server_time())
     same = left.policy_hash == case.policy.hash and left.backup.state == BackupState.VERIFIED
     if same and still_old:
         return True
@@ -159,7 +159,8 @@ def _go_on(case: _Case, left: RetentionRun) -> Outcome:
     states.take_over(case.run, left)
     backup = case.run.backup
     assert backup is not None  # noqa: S101  what is taken over has one
-    found = manifest.load(case.vault, backup.location, backup.manifest_sha256)
+    with _keeping_what_is_found(backup):
+        found = manifest.load(case.vault, backup.location, backup.manifest_sha256)
     plan = planner.make(case.policy, case.watch)
     if plan.table.hash != case.run.schema_hash:
         states.to(case.run, RetentionState.ABANDONED)
@@ -168,8 +169,19 @@ def _go_on(case: _Case, left: RetentionRun) -> Outcome:
         return Outcome(RetentionStatus.REFUSED, plan.refused)
     _require_that_cluster(case, found.moment)
     rows = Rows(frozen(case.policy.name, case.run.frozen), plan.table, case.run.cutoff or plan.cutoff, case.run.pk)
-    _verified(case, found, rows)
+    with _keeping_what_is_found(backup):
+        verify(found, case.vault, case.run.location, rows, case.watch)
     return _remove(case, rows, found)
+
+
+def _server_time() -> datetime:
+    """This machine's clock is held against it later; until then a wrong one changes nothing."""
+    with cursor(Store.REGISTRY) as asked:
+        asked.execute(statement("retention", "clock"))
+        row = asked.fetchone()
+    assert row is not None  # noqa: S101  it has no FROM
+    now: datetime = row[0]
+    return now
 
 
 def _require_that_cluster(case: _Case, moment: Moment) -> None:
@@ -213,7 +225,7 @@ def _back_up(case: _Case, plan: Plan, source: Source) -> Manifest:
     reach("retention manifest stored")
     # What is read is what is stored, the manifest as well.
     found = manifest.load(case.vault, folder, sha256)
-    _verified(case, found, source.rows)
+    verify(found, case.vault, folder, source.rows, case.watch)
     reach("retention verified")
     _keep(case, found, folder, sha256)
     return found
@@ -251,14 +263,15 @@ def _manifest(case: _Case, plan: Plan, moment: Moment, parts: Sequence[Stored]) 
     )
 
 
-def _verified(case: _Case, found: Manifest, rows: Rows) -> None:
+@contextmanager
+def _keeping_what_is_found(backup: RetentionBackup) -> Iterator[None]:
+    """A backup that is no good is marked, so that the next run begins anew."""
     try:
-        verify(found, case.vault, case.run.location, rows, case.watch)
+        yield
     except BackupUnusable as exc:
-        if case.run.backup is not None:
-            with reaching(Store.REGISTRY):
-                mine = RetentionBackup.objects.filter(pk=case.run.backup.pk)
-                mine.update(state=BackupState.BROKEN, finding=str(exc))
+        with reaching(Store.REGISTRY):
+            mine = RetentionBackup.objects.filter(pk=backup.pk)
+            mine.update(state=BackupState.BROKEN, finding=str(exc))
         raise
 
 

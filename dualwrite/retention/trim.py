@@ -25,7 +25,7 @@ from dualwrite.retention.planner import LIMITS
 from dualwrite.retention.rows import Batch, Holds, Rows
 from dualwrite.retention.subject import Action
 from dualwrite.retention.vault import Vault
-from dualwrite.retention.verify import receive, taken
+from dualwrite.retention.verify import batch_of, receive
 from dualwrite.runs import Watch
 from dualwrite.sql import statement
 from dualwrite.stages import Store
@@ -187,7 +187,7 @@ def _require_same_table(session: Session, rows: Rows) -> None:
 
 def _load(session: Session, case: Trim, place: Place) -> None:
     with case.vault.read(f"{case.folder}/{place.file}") as file:
-        receive(session, case.rows, taken(file, place.before, place.batch.text_bytes), place.file)
+        receive(session, case.rows, batch_of(file, place.before, place.batch, place.file), place.file)
 
 
 def _counted(session: Session, case: Trim, batch: Batch) -> tuple[int, int, int]:

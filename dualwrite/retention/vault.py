@@ -77,6 +77,8 @@ class LocalVault:
     def read(self, name: str) -> Iterator[IO[bytes]]:
         """As Vault says."""
         path = self._root / name
+        if not self._root.is_dir():
+            raise StorageFailed(f"{path} cannot be read: {self._root} is not there")
         with _failing(f"{path} cannot be read"), path.open("rb") as file:
             yield file
 

@@ -82,6 +82,16 @@ def load(session: Session, rows: Rows, text: Iterator[bytes], what: str) -> None
         raise BackupUnusable(f"{what}: {str(exc).splitlines()[0]}") from exc
 
 
+def batch_of(file: IO[bytes], before: int, batch: Batch, what: str) -> Iterator[bytes]:
+    """The lines of a batch, in pieces; raises BackupUnusable where they are not what was exported."""
+    sha256 = hashlib.sha256()
+    for piece in taken(file, before, batch.text_bytes):
+        sha256.update(piece)
+        yield piece
+    if sha256.hexdigest() != batch.sha256:
+        raise BackupUnusable(f"{what}: the rows {batch.first} to {batch.last} are not what was exported")
+
+
 def taken(file: IO[bytes], before: int, size: int) -> Iterator[bytes]:
     """The text of a part from `before` on, `size` bytes of it; raises BackupUnusable where it cannot be expanded."""
     for piece in parts.Expanding(file):
