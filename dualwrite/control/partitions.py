@@ -16,12 +16,15 @@ How it can fail, and the answer:
   new number;
 * the process dies between 3 and 4 → the numbers differ, nobody relays, and it is said; the same command first gives the
   mirror the authority's number back;
+* 4 fails, or is interrupted → the mirror gets the authority's number back at once;
+* the process sleeps before 3, and the number is changed meanwhile → 3 asks for the number with which it began;
+* two at once, or beside a switch or a backfill → one at a time changes a stream, as with those (`transition.only`);
 * writers do not end, or the last keys cannot be relayed → nothing was changed.
 """
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import psycopg
@@ -29,7 +32,7 @@ import psycopg
 from dualwrite import switch
 from dualwrite.control import transition
 from dualwrite.control.last_keys import LastKeys
-from dualwrite.exceptions import ConcurrentChange, Refused, UsageError
+from dualwrite.exceptions import ConcurrentChange, DualWriteError, Refused, UsageError
 from dualwrite.failpoints import reach
 from dualwrite.parameters import SWITCH_LOCK_SECONDS, SWITCH_TIMEOUT_SECONDS
 from dualwrite.relay.pipe import open_pipe
@@ -37,7 +40,7 @@ from dualwrite.sql import statement
 from dualwrite.stages import Role, Store
 from dualwrite.stores import Session
 from dualwrite.stream import Stream
-from dualwrite.switch import Actor
+from dualwrite.switch import Actor, State
 from dualwrite.switch.change import changing
 
 VALID = (1, 2, 4, 8, 16, 32, 64)
@@ -64,19 +67,22 @@ def repartition(
     """Let the keys fall into that number of partitions.
 
     Raises UsageError for a number that is none of VALID; Refused when the last keys cannot be relayed in time or a
-    writer does not finish; ConcurrentChange when keys were noted meanwhile (nothing was changed); StoreUnreachable.
+    writer does not finish; ConcurrentChange when keys were noted meanwhile (nothing was changed); AlreadyRunning;
+    StoreUnreachable.
     """
     if to not in VALID:
         raise UsageError(f"{to} is no number of partitions; valid: {', '.join(map(str, VALID))}")
     transition.require_not_complete(stream)
-    here = switch.authority(stream)
     if dry_run:
+        here = switch.authority(stream)
         return Partitioned(stream.name, here.partitions, to, changed=to != here.partitions)
-    agree(stream, actor)
-    if here.partitions == to:
-        return Partitioned(stream.name, to, to, changed=False)
-    waited = _change(stream, here.store, to, actor, progress)
-    return Partitioned(stream.name, here.partitions, to, changed=True, writers_waited_seconds=round(waited, 3))
+    with transition.only(stream, actor):
+        agree(stream, actor)
+        here = switch.authority(stream)
+        if here.partitions == to:
+            return Partitioned(stream.name, to, to, changed=False)
+        waited = _change(stream, here, to, actor, progress)
+        return Partitioned(stream.name, here.partitions, to, changed=True, writers_waited_seconds=round(waited, 3))
 
 
 def agree(stream: Stream, actor: Actor) -> bool:
@@ -97,17 +103,18 @@ def _agreed(stream: Stream) -> bool:
 
 def _make_agree(stream: Stream, actor: Actor) -> bool:
     here = switch.authority(stream)
-    if _agreed(stream):
+    there = switch.state(stream, here.store.peer)
+    if here.partitions == there.partitions:
         return False
-    _set(stream, here.store.peer, here.partitions, actor)
+    _set(stream, there, here.partitions, actor)
     return True
 
 
-def _change(stream: Stream, authority: Store, to: int, actor: Actor, progress: Say) -> float:
+def _change(stream: Stream, here: State, to: int, actor: Actor, progress: Say) -> float:
     progress("relaying what waits")
     pipe = open_pipe(stream, insist=True)
     if pipe is None:
-        return _under_lock(stream, authority, to, actor, lambda writers: None)
+        return _under_lock(stream, here, to, actor, lambda writers: None)
     with _relaying(stream), pipe:
         last = LastKeys(pipe, SWITCH_TIMEOUT_SECONDS.value())
         last.catch_up()
@@ -116,7 +123,7 @@ def _change(stream: Stream, authority: Store, to: int, actor: Actor, progress: S
         def drain(writers: Session) -> None:
             last.drain(lambda: not _waiting(stream, writers), time.monotonic())
 
-        return _under_lock(stream, authority, to, actor, drain)
+        return _under_lock(stream, here, to, actor, drain)
 
 
 @contextmanager
@@ -129,28 +136,31 @@ def _relaying(stream: Stream) -> Iterator[None]:
         raise Refused(f"stream {stream.name}: the last keys could not be relayed: {said}; try again") from exc
 
 
-def _under_lock(stream: Stream, authority: Store, to: int, actor: Actor, drain: Callable[[Session], None]) -> float:
+def _under_lock(stream: Stream, here: State, to: int, actor: Actor, drain: Callable[[Session], None]) -> float:
+    there = switch.state(stream, here.store.peer)
     silence = int(SWITCH_TIMEOUT_SECONDS.value()) + SPARE_SECONDS
-    with switch.span(stream, authority, patience=SWITCH_LOCK_SECONDS.value(), silence=silence) as writers:
-        began = time.monotonic()
-        drain(writers)
-        reach("partitions drained")
-        _set(stream, authority.peer, to, actor)
-        reach("partitions half-done")
-        try:
-            _set_authority(stream, authority, to, actor, writers)
-        except ConcurrentChange:
-            _make_agree(stream, actor)
-            raise
-        return time.monotonic() - began
+    try:
+        with switch.span(stream, here.store, patience=SWITCH_LOCK_SECONDS.value(), silence=silence) as writers:
+            began = time.monotonic()
+            drain(writers)
+            reach("partitions drained")
+            _set(stream, there, to, actor)
+            reach("partitions half-done")
+            _set_authority(stream, here.store, to, actor, writers)
+            return time.monotonic() - began
+    except (Exception, KeyboardInterrupt):
+        # Where it cannot be put right now, it is said wherever a relay or a person looks, with what mends it.
+        with suppress(DualWriteError, psycopg.Error):
+            agree(stream, actor)
+        raise
 
 
-def _set(stream: Stream, store: Store, to: int, actor: Actor) -> None:
-    """The number of a store that takes no writes; every relay of before is refused there."""
-    values = {"stream": stream.name, "partitions": to}
-    with changing(stream, store, actor, "partitions") as session:
+def _set(stream: Stream, there: State, to: int, actor: Actor) -> None:
+    """The number of a store that takes no writes and is as it was found; every relay of before is refused there."""
+    values = {"stream": stream.name, "partitions": to, "before": there.partitions}
+    with changing(stream, there.store, actor, "partitions") as session:
         if session.execute(statement("partitions", "follow"), values).rowcount != 1:
-            raise ConcurrentChange(f"stream {stream.name}: the {store} store takes the writes by now")
+            raise ConcurrentChange(f"stream {stream.name}: it was changed in the {there.store} store; nothing was done")
         session.execute(statement("state", "raise_fences"), values)
 
 

@@ -102,7 +102,8 @@ def only(stream: Stream, actor: Actor) -> Iterator[Here]:
 def _who(stream: Stream) -> str:
     row = running(stream)
     if row is None:
-        return f"another verb of stream {stream.name}, which is enabling, backfilling or looking at its gates"
+        doing = "enabling, backfilling, changing its partitions or looking at its gates"
+        return f"another verb of stream {stream.name}, which is {doing}"
     return f"{row.sentence} of stream {stream.name}, by {row.actor} since {row.started_at:%Y-%m-%d %H:%M:%S %Z}"
 
 

@@ -2,22 +2,32 @@
 
 import json
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from io import StringIO
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from dualwrite import failpoints, outbox, stores, switch
+from dualwrite.control.handover import hand_over
 from dualwrite.control.partitions import repartition
-from dualwrite.exceptions import ConcurrentChange, Refused, Superseded, UsageError
+from dualwrite.exceptions import (
+    AlreadyRunning,
+    ConcurrentChange,
+    DualWriteError,
+    Refused,
+    StoreUnreachable,
+    Superseded,
+    UsageError,
+)
 from dualwrite.relay import worker
 from dualwrite.relay.inline import open_inline
-from dualwrite.stages import Store
+from dualwrite.stages import Role, Store
 from dualwrite.stores import Session, dedicated
 from dualwrite.stream import Stream
+from dualwrite.switch import locks
 from tests.conftest import TESTER
-from tests.integration.moving import Killed, eventually, kill
+from tests.integration.moving import Killed, eventually, kill, roles
 from tests.integration.relays import relay
 from tests.support import add, at_work, column, enabled, fill, mirrored, one, opened, until_it_waits
 
@@ -117,6 +127,95 @@ def test_one_that_dies_half_way_loses_nothing_and_is_done_again(
     assert sorted(mirrored(registry)) == ["NSE:A", "NSE:B"]
 
 
+@contextmanager
+def row_locked(screener: Session) -> Iterator[None]:
+    """As a step of a backfill has it, which takes its time."""
+    with dedicated(Store.SCREENER, "backfill") as other, other.transaction():
+        other.execute("SELECT FROM dualwrite.stream_state FOR SHARE")
+        yield
+
+
+def lose_the_lock(screener: Session) -> None:
+    """The session that keeps writers waiting is ended."""
+    screener.execute(
+        "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE application_name LIKE 'dualwrite switch %'"
+    )
+
+
+def test_one_that_finds_the_authoritys_row_locked_leaves_nothing_half_done(
+    screener: Session, registry: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "ROW_LOCK_TIMEOUT", "200ms")
+    with ExitStack() as stack:
+        stack.enter_context(at("partitions half-done", lambda: stack.enter_context(row_locked(screener))))
+        with pytest.raises(Refused, match="somebody else holds its state in the screener store"):
+            repartition(memberships, 4, TESTER)
+    assert numbers(screener, registry) == {16}
+
+
+def test_one_that_is_interrupted_leaves_nothing_half_done(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    with at("partitions half-done", interrupt), pytest.raises(KeyboardInterrupt):
+        repartition(memberships, 4, TESTER)
+    assert numbers(screener, registry) == {16}
+
+
+def test_one_that_loses_its_lock_leaves_nothing_half_done(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
+    with at("partitions half-done", lambda: lose_the_lock(screener)), pytest.raises(StoreUnreachable):
+        repartition(memberships, 4, TESTER)
+    assert numbers(screener, registry) == {16}
+
+
+def test_one_that_slept_until_another_was_done_changes_nothing(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
+    """Else the mirror gets a number that the authority does not have, long after its lock was lost."""
+
+    def sleep() -> None:
+        lose_the_lock(screener)
+        for session in (registry, screener):
+            session.execute("UPDATE dualwrite.stream_state SET partitions = 8 WHERE stream = 'index_memberships'")
+
+    with at("partitions drained", sleep), pytest.raises(ConcurrentChange, match="it was changed in the registry store"):
+        repartition(memberships, 4, TESTER)
+    assert numbers(screener, registry) == {8}
+
+
+def test_of_two_at_once_the_second_is_told_and_the_first_goes_on(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
+    fill(screener, 100)
+    second: list[DualWriteError] = []
+
+    def another() -> None:
+        failpoints.clear()
+        with pytest.raises(AlreadyRunning, match="changing its partitions") as refused:
+            repartition(memberships, 8, TESTER)
+        second.append(refused.value)
+
+    with at("relay read", another):
+        assert repartition(memberships, 4, TESTER).changed
+    assert {exc.exit_code for exc in second} == {4}
+    assert numbers(screener, registry) == {4}
+    assert len(mirrored(registry)) == 100
+
+
+def test_a_switch_that_was_left_half_done_is_ended_first(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
+    with at("switch fenced", kill), pytest.raises(Killed):
+        hand_over(memberships, Store.REGISTRY, TESTER)
+    assert repartition(memberships, 4, TESTER).changed
+    assert numbers(screener, registry) == {4}
+    assert Role.FENCED not in roles(memberships)
+
+
 def test_somebody_who_holds_a_fence_is_told_in_one_sentence_and_nothing_is_changed(
     screener: Session, registry: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -168,6 +267,12 @@ def test_who_notes_keys_by_hand_waits_and_takes_the_new_number(screener: Session
 def test_both_stores_have_the_number_so_that_they_can_change_roles(memberships: Stream) -> None:
     repartition(memberships, 8, TESTER)
     assert {state.partitions for state in switch.both(memberships)} == {8}
+
+
+@pytest.mark.parametrize("to", ["²", "-4", "", "9" * 5000])
+def test_what_is_no_number_is_refused_in_a_sentence(stores: None, to: str) -> None:
+    with pytest.raises(CommandError, match="is no number of partitions; valid: 1, 2, 4, 8, 16, 32, 64"):
+        said(f"--to={to}")
 
 
 @pytest.mark.parametrize("to", [0, 3, 15, 128])
