@@ -21,7 +21,7 @@ from typing import Any
 from psycopg import Cursor
 
 from dualwrite import capture, outbox, switch
-from dualwrite.exceptions import Held
+from dualwrite.exceptions import Held, Superseded
 from dualwrite.failpoints import reach
 from dualwrite.relay import brake, parking
 from dualwrite.relay.applier import Applied, ReadFew
@@ -128,6 +128,8 @@ class Inline(Pipe):
 
     def _take(self, taken: Taken) -> None:
         if not taken.keys:
+            if way(self.stream) != self.way:
+                raise Superseded(f"stream {self.stream.name}: its authority or its partitions were changed")
             raise Held(NOTHING_NOTED.format(store=self.authority))
         reach("inline taken")
         self._newest, self._keys = taken.newest_note, taken.keys

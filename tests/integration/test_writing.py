@@ -15,6 +15,7 @@ from django.db import connections, transaction
 from dualwrite import failpoints, outbox, writing
 from dualwrite.control.disable import disable
 from dualwrite.control.handover import hand_over
+from dualwrite.control.partitions import repartition
 from dualwrite.control.pause import pause, resume
 from dualwrite.exceptions import NotAuthority, RecordRefused, StoreUnreachable, Superseded
 from dualwrite.models import ParkedKey
@@ -94,6 +95,19 @@ def test_a_record_is_written_and_mirrored_before_the_answer(
     assert both(screener, registry) == {"NSE:A": 2, "NSE:B": None}
     assert memberships.write([]) == []
     assert validate(memberships).status == "passed"
+
+
+def test_a_write_right_after_the_partitions_were_changed_is_not_told_that_the_stream_is_disabled(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
+    enabled(memberships)
+    put(memberships, "A")
+    repartition(memberships, 4, TESTER)
+    [written] = memberships.write([record("A", 2)])
+    assert outcomes(written) == (Outcome.WRITTEN, Outcome.PENDING)
+    assert "its partitions were changed" in why(written)
+    assert put(memberships, "A", 3) == WRITTEN_AND
+    assert both(screener, registry) == {"NSE:A": 3}
 
 
 def test_after_a_switch_the_registry_is_written_and_the_old_store_follows(
