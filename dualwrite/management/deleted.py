@@ -39,6 +39,6 @@ def _time(text: str | None) -> datetime | None:
         return None
     try:
         found = datetime.fromisoformat(text)
-    except ValueError as exc:
+        return found.astimezone(UTC) if found.tzinfo else found.replace(tzinfo=UTC)
+    except (ValueError, OverflowError) as exc:
         raise UsageError(f"--since {text} is no point in time; valid: 2026-05-01, 2026-05-01T12:00Z") from exc
-    return found if found.tzinfo else found.replace(tzinfo=UTC)

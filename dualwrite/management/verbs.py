@@ -210,7 +210,7 @@ def do_partitions(options: Options) -> Answer:
 
 def number(text: str) -> int:
     """The number in an option; raises UsageError."""
-    if not text.isdigit():
+    if text not in map(str, VALID):
         raise UsageError(f"--to {text} is no number of partitions; valid: {', '.join(map(str, VALID))}")
     return int(text)
 

@@ -7,7 +7,7 @@ from decimal import Decimal
 from io import StringIO
 
 import pytest
-from django.core.management import call_command
+from django.core.management import CommandError, call_command
 
 from dualwrite import writing
 from dualwrite.control.deleted import Undeleted, deleted, undelete
@@ -128,6 +128,13 @@ def test_undeleting_needs_a_reason_and_something_that_was_deleted(
 ) -> None:
     with pytest.raises(UsageError, match=sentence):
         undelete(memberships, who, keys=keys, since=None)
+
+
+@pytest.mark.parametrize("since", ["", "yesterday", "2026-13-01", "0001-01-01T00:00+23:59", "9999-12-31T23:59-23:59"])
+def test_what_is_no_point_in_time_is_no_valid_request(stores: None, since: str) -> None:
+    with pytest.raises(CommandError, match="is no point in time; valid: 2026-05-01") as refused:
+        call_command("dualwrite", "deleted", f"--since={since}")
+    assert refused.value.returncode == 2
 
 
 def test_the_commands_list_and_bring_back(screener: Session, registry: Session, memberships: Stream) -> None:

@@ -1,11 +1,13 @@
 """Several relays share a stream: each its part, nobody's part is left alone, and nobody works on another one's."""
 
 import time
+from argparse import ArgumentTypeError
 
 import pytest
 
 from dualwrite.control.backfill import backfill
 from dualwrite.exceptions import Superseded, UsageError
+from dualwrite.management.commands.relay import partitions
 from dualwrite.relay import fleet, worker
 from dualwrite.relay.pipe import Moved, Pipe, open_pipe
 from dualwrite.stores import Session
@@ -129,6 +131,16 @@ def test_a_relay_that_was_told_its_partitions_has_those_alone(
         assert drained(other) == 300 - mine
     with pytest.raises(UsageError, match="has no partition 16; valid: 0 to 15"):
         open_pipe(memberships, only=[16])
+
+
+@pytest.mark.parametrize("text", ["64", "0-99999999999", "5-3", "3-", "-3", "", "²", "9" * 5000])
+def test_what_names_no_partitions_is_refused_at_once(text: str) -> None:
+    with pytest.raises(ArgumentTypeError, match="is no partition; valid: a number up to 63, or two as in 0-7"):
+        partitions(text)
+
+
+def test_partitions_are_named_by_one_number_or_two() -> None:
+    assert [list(partitions(text)) for text in ("0", "63", "2-4", "5-5")] == [[0], [63], [2, 3, 4], [5]]
 
 
 def test_draining_some_partitions_ends_when_nothing_waits_in_them(screener: Session, memberships: Stream) -> None:

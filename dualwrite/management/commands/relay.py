@@ -12,14 +12,17 @@ from dualwrite.management.base import OperatorCommand, chosen_streams
 from dualwrite.management.progress import Steps
 from dualwrite.relay import worker
 from dualwrite.relay.pipe import check_partitions
+from dualwrite.stream import PARTITIONS
 
 
 def partitions(text: str) -> range:
     """Partitions as an operator names them: 3, or 0-7. Raises ArgumentTypeError."""
     low, dash, high = text.partition("-")
-    if not low.isdigit() or (dash and not high.isdigit()) or int(high or low) < int(low):
-        raise ArgumentTypeError(f"{text!r} is no partition; valid: a number, or two as in 0-7")
-    return range(int(low), int(high or low) + 1)
+    numbers = {str(number): number for number in PARTITIONS}
+    first, last = numbers.get(low), numbers.get(high if dash else low)
+    if first is None or last is None or last < first:
+        raise ArgumentTypeError(f"{text!r} is no partition; valid: a number up to {PARTITIONS[-1]}, or two as in 0-7")
+    return range(first, last + 1)
 
 
 class Command(OperatorCommand):
