@@ -3,7 +3,7 @@
 from dataclasses import asdict
 from datetime import UTC, datetime
 
-from dualwrite.control.deleted import deleted, undelete
+from dualwrite.control.deleted import MOST, Deleted, deleted, undelete
 from dualwrite.exceptions import UsageError
 from dualwrite.management.answering import Answer, Options, one_stream
 from dualwrite.management.base import actor, chosen_streams
@@ -13,10 +13,15 @@ from dualwrite.management.render import table
 def do_deleted(options: Options) -> Answer:
     """Rows that the relay deleted from the mirror and keeps for a while; --key, --since."""
     since = _time(options["since"])
-    found = [row for stream in chosen_streams(options) for row in deleted(stream, options["key"], since)]
+    found, more = list[Deleted](), False
+    for stream in chosen_streams(options):
+        of_it = deleted(stream, options["key"], since, MOST + 1)
+        found, more = [*found, *of_it[:MOST]], more or len(of_it) > MOST
     rows = [[row.stream, row.store, row.key, f"{row.deleted_at:%Y-%m-%d %H:%M:%S} UTC"] for row in found]
     text = table(["stream", "from", "key", "deleted"], rows) if found else "no deleted row is kept"
-    return Answer({"deleted": [asdict(row) for row in found]}, text)
+    if more:
+        text += f"\nThere are more: these are the last {MOST} of a stream. --key shows any; undelete takes all."
+    return Answer({"deleted": [asdict(row) for row in found], "more": more}, text)
 
 
 def do_undelete(options: Options) -> Answer:
@@ -29,8 +34,9 @@ def do_undelete(options: Options) -> Answer:
         dry_run=options["dry_run"],
     )
     word = "would be written again" if options["dry_run"] else "written again"
-    text = f"{done.stream}: {done.written} records {word}, {done.there} are there already"
-    return Answer({**asdict(done), "dry_run": options["dry_run"]}, text)
+    lines = [f"{done.stream}: {done.written} records {word}, {done.there} are there already"]
+    lines += [f"! {done.stream}: {key} cannot be written: {why}" for key, why in done.refused.items()]
+    return Answer({**asdict(done), "dry_run": options["dry_run"]}, "\n".join(lines), 1 if done.refused else 0)
 
 
 def _time(text: str | None) -> datetime | None:

@@ -10,20 +10,32 @@ DELETE FROM dualwrite.deleted WHERE id = ANY (ARRAY(
      WHERE d.stream = %(stream)s AND d.deleted_at < now() - make_interval(days => %(days)s) ORDER BY d.id LIMIT %(most)s))
 
 -- name: found
--- Of each key the row that was deleted last: of all keys or of these, deleted since then; the latest first.
-SELECT d.key, d.deleted_at, d.row, d.record
-  FROM (SELECT DISTINCT ON (kept.key) kept.key, kept.deleted_at, kept.row, kept.id,
-               (SELECT jsonb_build_object({record}) FROM jsonb_populate_record(NULL::{table}, kept.row) AS t) AS record
-          FROM dualwrite.deleted kept
-         WHERE kept.stream = {stream} AND ({keys}::text[] IS NULL
-                OR md5(kept.key) = ANY (ARRAY(SELECT md5(k) FROM unnest({keys}::text[]) AS k)) AND kept.key = ANY ({keys}::text[]))
-           AND kept.deleted_at >= coalesce({since}::timestamptz, '-infinity')
-         ORDER BY kept.key, kept.id DESC) AS d
- ORDER BY d.id DESC LIMIT {most}
+-- Of each key the row that was deleted last: of all keys or of these, deleted since then; the latest first, from below a
+-- number.
+SELECT kept.id, kept.key, kept.deleted_at, kept.row
+  FROM dualwrite.deleted kept
+ WHERE kept.stream = {stream} AND kept.id < {below}
+   AND ({keys}::text[] IS NULL
+        OR md5(kept.key) = ANY (ARRAY(SELECT md5(k) FROM unnest({keys}::text[]) AS k)) AND kept.key = ANY ({keys}::text[]))
+   AND kept.deleted_at >= coalesce({since}::timestamptz, '-infinity')
+   AND NOT EXISTS (SELECT FROM dualwrite.deleted d
+                    WHERE d.stream = kept.stream AND md5(d.key) = md5(kept.key) AND d.key = kept.key AND d.id > kept.id)
+ ORDER BY kept.id DESC LIMIT {most}
+
+-- name: records
+-- The canonical records of these rows, as the table is now.
+SELECT d.id, (SELECT jsonb_build_object({record}) FROM jsonb_populate_record(NULL::{table}, d.row) AS t)
+  FROM dualwrite.deleted d WHERE d.id = ANY ({ids}::bigint[])
 
 -- name: alone
--- Let no other writer of the stream be between looking and writing.
-SELECT set_config('lock_timeout', '5s', true), pg_advisory_xact_lock(25719, hashtext(%(stream)s))
+-- Let no other writer of the stream be between looking and writing. First the keys, as a write of this service locks them
+-- before it waits for the stream; and each in a short try, as a waiting request holds up every later writer.
+SELECT set_config('lock_timeout', '200ms', true);
+SELECT pg_advisory_xact_lock(25728, locks.number)
+  FROM (SELECT DISTINCT hashtext(%(stream)s || '/' || (hashtextextended(k, 0) & 255)) AS number
+          FROM unnest(%(keys)s::text[]) AS k ORDER BY 1) AS locks;
+SELECT pg_advisory_xact_lock(25719, hashtext(%(stream)s));
+SELECT set_config('lock_timeout', '5s', true)
 
 -- name: there
 -- Which of these keys have a record.

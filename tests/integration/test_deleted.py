@@ -10,17 +10,21 @@ import pytest
 from django.core.management import CommandError, call_command
 
 from dualwrite import writing
+from dualwrite.control import deleted as control
 from dualwrite.control.deleted import Undeleted, deleted, undelete
-from dualwrite.exceptions import UsageError
+from dualwrite.control.handover import hand_over
+from dualwrite.exceptions import Refused, UsageError
+from dualwrite.management import deleted as listing
 from dualwrite.relay import worker
 from dualwrite.stages import Store
-from dualwrite.stores import Session
+from dualwrite.stores import Session, dedicated
 from dualwrite.stream import Stream
-from dualwrite.switch import Actor
+from dualwrite.switch import Actor, locks
 from dualwrite.validation.run import validate
-from tests.support import add, enabled, fill, mirrored, one
+from tests.support import add, at_work, column, enabled, fill, mirrored, one, until_it_waits
 
 WHY = Actor("ops", "the import was wrong")
+LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
 KEPT = "INSTRUMENT_REGISTRY_DELETED_ROWS_KEPT_DAYS"
 
 
@@ -128,6 +132,120 @@ def test_undeleting_needs_a_reason_and_something_that_was_deleted(
 ) -> None:
     with pytest.raises(UsageError, match=sentence):
         undelete(memberships, who, keys=keys, since=None)
+
+
+def test_more_than_fit_into_one_transaction_come_back(
+    screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(control, "AT_A_TIME", 7)
+    monkeypatch.setenv("INSTRUMENT_REGISTRY_BRAKE_DELETE_ROWS", "1000")
+    fill(screener, 50)
+    worker.drain(memberships)
+    screener.execute("DELETE FROM index_memberships")
+    worker.drain(memberships)
+    assert undelete(memberships, WHY, keys=None, since=LONG_AGO) == Undeleted("index_memberships", 52, 0)
+    assert one(screener, "SELECT count(*) FROM index_memberships") == 52
+
+
+def test_of_a_key_deleted_in_both_stores_the_later_row_counts(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
+    """First the old store kept a row of it, as the mirror of then; later the registry."""
+    hand_over(memberships, Store.REGISTRY, WHY)
+    registry.execute("DELETE FROM index_memberships WHERE instrument_key = 'NSE:B'")
+    worker.drain(memberships)
+    undelete(memberships, WHY, keys=[key("B")], since=None)
+    worker.drain(memberships)
+    hand_over(memberships, Store.SCREENER, WHY)
+    screener.execute("UPDATE index_memberships SET weight = 2 WHERE symbol = 'B'")
+    worker.drain(memberships)
+    delete(screener, memberships, "B")
+    assert undelete(memberships, WHY, keys=None, since=LONG_AGO) == Undeleted("index_memberships", 1, 0)
+    assert one(screener, "SELECT weight FROM index_memberships WHERE symbol = 'B'") == 2
+
+
+def test_a_write_by_the_service_in_the_same_moment_is_waited_for(screener: Session, memberships: Stream) -> None:
+    """It locks its keys, and then waits for the stream: the other way round, each waited for the other."""
+    delete(screener, memberships, "A")
+    lock = "SELECT pg_advisory_xact_lock(25728, hashtext('index_memberships/' || (hashtextextended(%s, 0) & 255)))"
+    with dedicated(Store.SCREENER, "a write") as session:
+        session.execute("BEGIN")
+        session.execute(lock, (key("A"),))
+        with at_work(lambda: undelete(memberships, WHY, keys=[key("A")], since=None)) as undeleting:
+            until_it_waits(screener, undeleting)
+            add(session, "A", weight=7)
+            session.execute("COMMIT")
+            assert undeleting.result(20) == Undeleted("index_memberships", 0, 1)
+    assert one(screener, "SELECT weight FROM index_memberships WHERE symbol = 'A'") == 7
+
+
+def test_a_writer_that_does_not_end_is_named_as_the_cause_and_holds_no_other_one_up(
+    screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(locks, "DEADLINE_SECONDS", 1.0)
+    delete(screener, memberships, "A")
+    with dedicated(Store.SCREENER, "long") as long, dedicated(Store.SCREENER, "short") as short:
+        short.execute("SET lock_timeout = '2s'")
+        with long.transaction():
+            add(long, "LONG")
+            with at_work(lambda: undelete(memberships, WHY, keys=[key("A")], since=None)) as undeleting:
+                until_it_waits(screener, undeleting)
+                add(short, "SHORT")
+                with pytest.raises(Refused, match="a writer does not finish; try again"):
+                    undeleting.result(20)
+    assert undelete(memberships, WHY, keys=[key("A")], since=None).written == 1
+
+
+@pytest.fixture
+def all_but_two_can_be_written(screener: Session, registry: Session, memberships: Stream) -> Iterator[None]:
+    """Nine deleted records; the row of one cannot be read any more, another one breaks a new rule of the table."""
+    for symbol in "CDEFGHI":
+        add(screener, symbol)
+    worker.drain(memberships)
+    screener.execute("DELETE FROM index_memberships")
+    worker.drain(memberships)
+    registry.execute('UPDATE dualwrite.deleted SET row = row || \'{"weight": "many"}\' WHERE key = %s', (key("C"),))
+    screener.execute("ALTER TABLE index_memberships ADD CONSTRAINT no_d CHECK (symbol <> 'D')")
+    yield
+    screener.execute("ALTER TABLE index_memberships DROP CONSTRAINT no_d")
+
+
+def test_records_that_cannot_be_written_are_named_and_the_others_come_back(
+    screener: Session, all_but_two_can_be_written: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--stream", "index_memberships", "--since", "2020-01-01", "--reason", "by mistake"]
+    with pytest.raises(SystemExit) as ended:
+        call_command("dualwrite", "undelete", *words)
+    assert ended.value.code == 1
+    first, *others = capsys.readouterr().out.splitlines()
+    assert first == "index_memberships: 7 records written again, 0 are there already"
+    assert [key("C") in line or key("D") in line for line in others] == [True, True]
+    assert column(screener, "SELECT symbol FROM index_memberships ORDER BY symbol") == [*"ABEFGHI"]
+    call_command("dualwrite", "deleted")
+    assert key("C") in capsys.readouterr().out, "it can be looked at, whatever its values are"
+
+
+def test_where_too_many_are_refused_no_more_are_tried_and_what_was_done_is_audited(
+    screener: Session, registry: Session, memberships: Stream, all_but_two_can_be_written: None
+) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(control, "MOST_REFUSED", 2)
+        with pytest.raises(Refused, match="records were written again, 2 cannot be, and no more were tried"):
+            undelete(memberships, WHY, keys=None, since=LONG_AGO)
+    audited = "SELECT sum((evidence ->> 'written')::int) FROM dualwrite.audit WHERE verb = 'undelete'"
+    assert one(registry, audited) == one(screener, "SELECT count(*) FROM index_memberships") > 0
+
+
+def test_a_list_that_is_not_the_whole_says_so(
+    screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(listing, "MOST", 1)
+    delete(screener, memberships, "A")
+    call_command("dualwrite", "deleted")
+    assert "There are more" not in capsys.readouterr().out
+    delete(screener, memberships, "B")
+    call_command("dualwrite", "deleted")
+    assert "There are more: these are the last 1" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("since", ["", "yesterday", "2026-13-01", "0001-01-01T00:00+23:59", "9999-12-31T23:59-23:59"])
