@@ -12,7 +12,10 @@ How it can fail, and the answer:
 * it gives a partition away with a batch of it in hand → it never does: partitions change hands between two batches,
   and what was read ahead is dropped (`ahead`);
 * there are more relays than partitions → the others stand by;
-* a relay was told its partitions (`relay --partition`) → it has those and no others, and is not counted.
+* a relay was told its partitions (`relay --partition`) → it has those and no others, and is not counted; it claims them
+  (a shared lock each), and those that share leave them to it, whoever was there first;
+* one stands still within a transaction of the mirror → its fences are locked until the server ends that, after 30 s;
+  its partitions wait for as long, those of the others do not.
 """
 
 import logging
@@ -59,6 +62,16 @@ class Presence:
     def relays(self) -> int:
         """How many relays share the stream now, this one among them."""
         return int(self._ask("fleet", stream=self._stream.name))
+
+    def claim(self, partitions: Sequence[int]) -> None:
+        """Have these left to this relay by those that share."""
+        for partition in partitions:
+            self._ask("claim_partition", name=self._name(partition))
+
+    def unclaimed(self, partitions: Sequence[int]) -> list[int]:
+        """Those of the partitions that no relay was told to have."""
+        claimed = set(self._ask("claimed", names=[self._name(partition) for partition in partitions]))
+        return [partition for partition in partitions if self._name(partition) not in claimed]
 
     def lock(self, partitions: Sequence[int], most: int) -> list[int]:
         """Those of the partitions that nobody had, up to so many."""

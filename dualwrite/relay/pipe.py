@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 #: A relay gives its partitions up within a poll; one that does not is frozen, and the fences refuse it.
 GIVE_WAY_SECONDS = 3.0
+#: A writer that mirrors has fences locked for some milliseconds; a relay for as long as it applies a batch.
+LOCKED_FOR_LONG = "200ms"
 #: How often it is looked whether a parked key is due to be tried again.
 AGAIN_SECONDS = 1.0
 #: Of so many batches one takes first what yields to writes, so that a backfill comes to its end under any load.
@@ -114,6 +116,8 @@ class Pipe:
         """Be one of the stream's relays and take what is free."""
         self._presence = Presence(self.stream, self.authority, stack, counted=counted)
         self._counted = counted
+        if not counted and not self._insist:
+            self._presence.claim(self._only)
         if self._insist and not self._presence.wait_for(self._only, GIVE_WAY_SECONDS):
             # Safe without the locks: whoever still has one is refused by the fence from here on.
             log.warning("stream %s: a relay does not give way; it is refused from now on", self.stream.name)
@@ -150,20 +154,28 @@ class Pipe:
 
     def _balance(self) -> None:
         """Have this relay's share of the partitions: give away what is above it, take what is free below."""
-        most = len(self._only)
+        mine, most = self._only, len(self._only)
         if self._counted:
-            most = share(self.way.partitions, self._presence.relays())
-        surplus = self.partitions[most:]
+            mine = self._presence.unclaimed(self._only)
+            most = share(len(mine), self._presence.relays())
+        kept = [p for p in self.partitions if p in mine][:most]
+        surplus = [p for p in self.partitions if p not in kept]
         if surplus:
             self._give(surplus)
-        missing = [p for p in self._only if p not in self.partitions and p not in surplus]
-        free = missing if self._insist else self._presence.lock(missing, most - len(self.partitions))
+        missing = [p for p in mine if p not in kept and p not in surplus]
+        free = missing if self._insist else self._presence.lock(missing, most - len(kept))
         if free:
-            self._applier.hold(_acquire(self._mirror, self.stream, free), _holder(self._mirror))
-            self.partitions += free
-            # Nobody has looked into these.
-            self._horizon = Horizon()
-            reach("relay fences taken")
+            self._take(free)
+
+    def _take(self, partitions: Sequence[int]) -> None:
+        """Take the fences; without `insist` not those of a relay that stands still with them locked: those are left."""
+        epochs = _acquire(self._mirror, self.stream, partitions, unlocked=not self._insist)
+        self._presence.leave([p for p in partitions if p not in epochs])
+        self._applier.hold(epochs, _holder(self._mirror))
+        self.partitions += [p for p in partitions if p in epochs]
+        # Nobody has looked into these.
+        self._horizon = Horizon()
+        reach("relay fences taken")
 
     def _give(self, partitions: Sequence[int]) -> None:
         # 1. What was read ahead may be of these; 2. nothing of theirs is applied any more; 3. another may have them.
@@ -365,11 +377,18 @@ def way(stream: Stream) -> Way | None:
     return Way(authority.store, authority.partitions)
 
 
-def _acquire(session: Session, stream: Stream, partitions: Sequence[int]) -> dict[int, int]:
+def _acquire(session: Session, stream: Stream, partitions: Sequence[int], *, unlocked: bool = False) -> dict[int, int]:
+    """Take these fences, all of them; with `unlocked` only those that are not locked for long."""
     values = {"stream": stream.name, "partitions": list(partitions), "holder": _holder(session)}
     try:
-        rows = session.execute(statement("relay", "acquire"), values).fetchall()
+        with session.transaction():
+            if unlocked:
+                session.execute("SELECT set_config('lock_timeout', %s, true)", (LOCKED_FOR_LONG,))
+            rows = session.execute(statement("relay", "acquire"), values).fetchall()
     except errors.LockNotAvailable as exc:
+        if unlocked:
+            rows = session.execute(statement("relay", "acquire_unlocked"), values).fetchall()
+            return {int(partition): int(epoch) for partition, epoch in rows}
         raise Refused(
             f"stream {stream.name}: a relay stands still in the middle of a batch; the server ends it soon, try again"
         ) from exc

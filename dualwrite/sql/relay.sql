@@ -118,6 +118,14 @@ UPDATE dualwrite.relay_fence f SET epoch = f.epoch + 1, holder = %(holder)s
   FROM mine WHERE f.stream = mine.stream AND f.partition = mine.partition
 RETURNING f.partition, f.epoch
 
+-- name: acquire_unlocked
+-- The same, of those alone that nobody has locked.
+WITH mine AS (SELECT stream, partition FROM dualwrite.relay_fence
+               WHERE stream = %(stream)s AND partition = ANY (%(partitions)s) ORDER BY partition FOR UPDATE SKIP LOCKED)
+UPDATE dualwrite.relay_fence f SET epoch = f.epoch + 1, holder = %(holder)s
+  FROM mine WHERE f.stream = mine.stream AND f.partition = mine.partition
+RETURNING f.partition, f.epoch
+
 -- name: overtake
 -- The same for one batch of a writer that mirrors what it wrote. Whose they were before is kept, so that a relay can
 -- tell such writers, whom it lets pass, from another relay.
@@ -237,14 +245,26 @@ SELECT counted.applied, otherwise.key, otherwise.what
 
 -- name: join_fleet
 -- Be counted as one of the stream's relays as long as this connection lives.
-SELECT pg_advisory_lock_shared(25722, hashtext(%(stream)s))
+SELECT pg_advisory_lock_shared(25723, hashtext(%(stream)s))
 
 -- name: fleet
 -- How many relays share the stream now.
 SELECT count(*) FROM pg_locks l
- WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 25722 AND l.objsubid = 2
+ WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 25723 AND l.objsubid = 2
    AND l.objid::bigint = hashtext(%(stream)s)::bigint & 4294967295
    AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+
+-- name: claim_partition
+-- Have those relays that share the others leave this partition out, as long as this connection lives.
+SELECT pg_advisory_lock_shared(25724, hashtext(%(name)s))
+
+-- name: claimed
+-- Which of these partitions are claimed.
+SELECT array(SELECT n FROM unnest(%(names)s::text[]) AS n
+              WHERE EXISTS (SELECT FROM pg_locks l
+                             WHERE l.locktype = 'advisory' AND l.granted AND l.classid = 25724 AND l.objsubid = 2
+                               AND l.objid::bigint = hashtext(n)::bigint & 4294967295
+                               AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())))
 
 -- name: try_partition
 -- Keep other relays off this partition as long as this connection lives. For order, not for safety.

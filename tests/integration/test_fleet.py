@@ -10,7 +10,8 @@ from dualwrite.exceptions import Superseded, UsageError
 from dualwrite.management.commands.relay import partitions
 from dualwrite.relay import fleet, worker
 from dualwrite.relay.pipe import Moved, Pipe, open_pipe
-from dualwrite.stores import Session
+from dualwrite.stages import Store
+from dualwrite.stores import Session, dedicated
 from dualwrite.stream import Stream
 from tests.conftest import TESTER
 from tests.integration.moving import eventually
@@ -131,6 +132,39 @@ def test_a_relay_that_was_told_its_partitions_has_those_alone(
         assert drained(other) == 300 - mine
     with pytest.raises(UsageError, match="has no partition 16; valid: 0 to 15"):
         open_pipe(memberships, only=[16])
+
+
+def test_a_relay_that_was_told_its_partitions_gets_them_from_those_that_were_there_before(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
+    """As when it is started again: meanwhile the others have taken them."""
+    others = sorted(set(ALL) - {3, 5})
+    with opened(memberships) as first, opened(memberships) as second:
+        assert sorted(p for share in balanced(first, second) for p in share) == ALL
+        with open_pipe(memberships, only=[3, 5]) as told:  # type: ignore[union-attr]
+            _, *shares = balanced(told, first, second)
+            assert balanced(told) == [[3, 5]]
+            assert sorted(p for share in shares for p in share) == others
+            assert [len(share) for share in shares] == [7, 7], "they share what is left"
+        eventually(lambda: sorted(p for share in balanced(first, second) for p in share) == ALL, seconds=5)
+
+
+def test_a_relay_that_stands_still_with_its_fences_locked_keeps_only_its_own_keys_waiting(
+    screener: Session, registry: Session, memberships: Stream
+) -> None:
+    """It was stopped in the middle of a transaction; the server ends that only after half a minute."""
+    with dedicated(Store.REGISTRY, "a relay asleep") as asleep, asleep.transaction():
+        asleep.execute("SELECT FROM dualwrite.relay_fence WHERE partition < 4 FOR UPDATE")
+        fill(screener, 300)
+        its = one(screener, "SELECT count(DISTINCT key) FROM dualwrite.waiting WHERE partition < 4")
+        with opened(memberships) as other:
+            assert balanced(other) == [ALL[4:]]
+            assert drained(other) == 300 - its
+            asleep.execute("ROLLBACK")
+            assert balanced(other) == [ALL]
+            assert drained(other) == its > 0
+        asleep.execute("BEGIN")
+    assert len(mirrored(registry)) == 300
 
 
 @pytest.mark.parametrize("text", ["64", "0-99999999999", "5-3", "3-", "-3", "", "²", "9" * 5000])
