@@ -236,6 +236,7 @@ def _found(
     return [
         Deleted(int(row[0]), stream.name, store, str(row[1]), row[2], _read(row[3]), *records[int(row[0])])
         for row in rows
+        if int(row[0]) in records  # else it was given up meanwhile, as it was kept for long enough
     ]
 
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
@@ -246,6 +247,22 @@ def test_a_list_that_is_not_the_whole_says_so(
     delete(screener, memberships, "B")
     call_command("dualwrite", "deleted")
     assert "There are more: these are the last 1" in capsys.readouterr().out
+
+
+def test_rows_that_are_given_up_in_the_same_moment_are_left_out(
+    screener: Session, registry: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A relay prunes them between the look for rows and the reading of their records."""
+    delete(screener, memberships, "A")
+    delete(screener, memberships, "B")
+    read = control._read_records
+
+    def after_pruning(*about: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+        registry.execute("DELETE FROM dualwrite.deleted WHERE key = %s", (key("A"),))
+        return read(*about)
+
+    monkeypatch.setattr(control, "_read_records", after_pruning)
+    assert [row.key for row in deleted(memberships)] == [key("B")]
 
 
 @pytest.mark.parametrize("since", ["", "yesterday", "2026-13-01", "0001-01-01T00:00+23:59", "9999-12-31T23:59-23:59"])
