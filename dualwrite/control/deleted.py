@@ -31,7 +31,15 @@ from psycopg import errors, sql
 from dualwrite import projection, switch
 from dualwrite.control import transition
 from dualwrite.control.reasons import require_reason
-from dualwrite.exceptions import RecordInvalid, RecordRefused, Refused, StoreFailed, UsageError
+from dualwrite.exceptions import (
+    ConcurrentChange,
+    NotAuthority,
+    RecordInvalid,
+    RecordRefused,
+    Refused,
+    StoreFailed,
+    UsageError,
+)
 from dualwrite.sql import compose, statement
 from dualwrite.stages import Store
 from dualwrite.stores import cursor, present, reaching
@@ -94,7 +102,7 @@ def undelete(
     """Write the deleted records of these keys, or all since then, to the store that takes the writes.
 
     Raises UsageError without a reason, without keys and time, or for a key that is not kept; Refused when a writer does
-    not finish, or MOST_REFUSED records cannot be stored; StoreUnreachable.
+    not finish, or MOST_REFUSED records cannot be stored; ConcurrentChange when a switch is under way; StoreUnreachable.
     """
     require_reason(actor, "undelete")
     if not keys and since is None:
@@ -105,6 +113,8 @@ def undelete(
     unknown = [key for key in wanted if key not in kept]
     if unknown:
         raise UsageError(f"not kept as deleted from {stream.name}: {', '.join(unknown)}; see `dualwrite deleted`")
+    if not dry_run:
+        transition.settle_and_repair(stream, actor)
     work = _Undeleting(stream, switch.authority(stream).store, actor, dry_run=dry_run)
     for page in _pages(stream, wanted or None, since):
         work.do(page)
@@ -172,6 +182,8 @@ class _Undeleting:
             try:
                 with reaching(self._store), transaction.atomic(using=self._store.alias):
                     return self._write_alone(rows)
+            except NotAuthority as exc:
+                raise ConcurrentChange(f"stream {self._stream.name}: a switch between the stores is under way") from exc
             except DatabaseError as exc:
                 if not isinstance(exc.__cause__, errors.LockNotAvailable):
                     raise

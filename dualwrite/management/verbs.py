@@ -25,6 +25,7 @@ from dualwrite.management.deleted import do_deleted, do_undelete
 from dualwrite.management.keys import do_explain, do_parked, do_redrive, do_skip
 from dualwrite.management.progress import Steps
 from dualwrite.management.render import disabled_text, moved_text, status_text
+from dualwrite.relay.pipe import way
 from dualwrite.stages import stage_named, store_named
 from dualwrite.stores import present
 from dualwrite.stream import Stream
@@ -196,6 +197,7 @@ def do_partitions(options: Options) -> Answer:
     stream = one_stream(options)
     if options["to"] is None:
         found = switch.authority(stream).partitions
+        way(stream)  # refuses where they are changed half-way, and says what mends it
         return Answer({"stream": stream.name, "partitions": found}, f"{stream.name}: {found} partitions")
     with Steps() as steps:
         done = repartition(

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from dualwrite import writing
+from dualwrite import failpoints, writing
 from dualwrite.control import deleted as control
 from dualwrite.control.deleted import Undeleted, deleted, undelete
 from dualwrite.control.handover import hand_over
-from dualwrite.exceptions import Refused, UsageError
+from dualwrite.exceptions import ConcurrentChange, Refused, UsageError
 from dualwrite.management import deleted as listing
 from dualwrite.relay import worker
 from dualwrite.stages import Store
@@ -22,6 +22,7 @@ from dualwrite.stores import Session, dedicated
 from dualwrite.stream import Stream
 from dualwrite.switch import Actor, locks
 from dualwrite.validation.run import validate
+from tests.integration.moving import Killed, kill
 from tests.support import add, at_work, column, enabled, fill, mirrored, one, until_it_waits
 
 WHY = Actor("ops", "the import was wrong")
@@ -247,6 +248,25 @@ def test_a_list_that_is_not_the_whole_says_so(
     delete(screener, memberships, "B")
     call_command("dualwrite", "deleted")
     assert "There are more: these are the last 1" in capsys.readouterr().out
+
+
+def test_a_switch_that_was_left_half_done_is_ended_first(screener: Session, memberships: Stream) -> None:
+    delete(screener, memberships, "A")
+    failpoints.at("switch fenced", kill)
+    with pytest.raises(Killed):
+        hand_over(memberships, Store.REGISTRY, WHY)
+    failpoints.clear()
+    assert undelete(memberships, WHY, keys=[key("A")], since=None).written == 1
+
+
+def test_while_a_switch_is_under_way_it_is_said_to_be(
+    screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    delete(screener, memberships, "A")
+    monkeypatch.setattr(control.transition, "settle_and_repair", lambda *_: False)
+    screener.execute("UPDATE dualwrite.stream_state SET role = 'fenced' WHERE stream = 'index_memberships'")
+    with pytest.raises(ConcurrentChange, match=r"a switch between the stores is under way$"):
+        undelete(memberships, WHY, keys=[key("A")], since=None)
 
 
 def test_rows_that_are_given_up_in_the_same_moment_are_left_out(
