@@ -12,6 +12,7 @@ from django.core.management import CommandError, call_command
 
 from dualwrite import failpoints, writing
 from dualwrite.control import deleted as control
+from dualwrite.control import transition
 from dualwrite.control.deleted import Undeleted, deleted, undelete
 from dualwrite.control.handover import hand_over
 from dualwrite.exceptions import ConcurrentChange, Refused, UsageError
@@ -54,6 +55,7 @@ def test_a_deleted_row_is_kept_whole(screener: Session, registry: Session, membe
     delete(screener, memberships, "A")
     (kept,) = deleted(memberships)
     assert (kept.key, kept.store, kept.row) == (key("A"), Store.REGISTRY, before)
+    assert kept.record is not None
     assert kept.record["weight"] == "1.500000"
 
 
@@ -263,7 +265,7 @@ def test_while_a_switch_is_under_way_it_is_said_to_be(
     screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     delete(screener, memberships, "A")
-    monkeypatch.setattr(control.transition, "settle_and_repair", lambda *_: False)
+    monkeypatch.setattr(transition, "settle_and_repair", lambda *_: False)
     screener.execute("UPDATE dualwrite.stream_state SET role = 'fenced' WHERE stream = 'index_memberships'")
     with pytest.raises(ConcurrentChange, match=r"a switch between the stores is under way$"):
         undelete(memberships, WHY, keys=[key("A")], since=None)
