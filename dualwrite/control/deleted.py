@@ -12,6 +12,7 @@ How it can fail, and the answer:
 * the stores have changed roles since → a row is looked for in both;
 * the table was changed since → columns that are gone are left out, new ones get their default;
 * a row cannot be read any more, or its record is refused → it is named, and the others are written all the same;
+* a row cannot be kept, as one of its values is none in JSON → it is deleted all the same, and the log says so;
 * the process dies → each thousand is one transaction, audited after it; the same command writes the rest;
 * columns that only the mirror has → they are in the kept row, which is shown whole, and are not written.
 """

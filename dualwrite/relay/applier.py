@@ -1,5 +1,6 @@
 """The mirror's side of the relay: one transaction that checks the right to write and makes the mirror equal."""
 
+import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from dualwrite.sql import compose, statement
 from dualwrite.stages import Role, Store
 from dualwrite.stores import Session
 from dualwrite.stream import Stream
+
+log = logging.getLogger(__name__)
 
 #: Given the number of rows a batch would delete and the mirror's rows, returns or raises Held.
 Brake = Callable[[int, Callable[[], int]], None]
@@ -176,25 +179,34 @@ class Applier:
         deletes = self._count("would_delete", match=self._match, is_record=projection.is_record(self._side))
         if deletes:
             brake(deletes, self._mirror_rows)
-            self._keep_deleted()
+            self._keep_deleted(keys)
         changed = self._together(keys) if together else self._session.execute(self._merge, prepare=True).rowcount
         otherwise = self._read_back.kept_otherwise() if changed else {}
         counted = self._count_applied(keys, newest_note)
         self._drop_old()
         return Applied(keys, changed, {**dict.fromkeys(duplicates, parking.DUPLICATE_KEY), **otherwise}), counted
 
-    def _keep_deleted(self) -> None:
-        if DELETED_ROWS_KEPT_DAYS.value():
-            query = compose(
-                "deleted",
-                "keep",
-                stream=sql.Literal(self._stream.name),
-                staged=self._staged,
-                table=projection.table(self._side),
-                match=self._match,
-                is_record=projection.is_record(self._side),
-            )
-            self._session.execute(query, prepare=True)
+    def _keep_deleted(self, keys: int) -> None:
+        """Keep the rows that are about to be deleted; one that cannot be kept is no reason not to delete it."""
+        if not DELETED_ROWS_KEPT_DAYS.value():
+            return
+        query = compose(
+            "deleted",
+            "keep",
+            stream=sql.Literal(self._stream.name),
+            staged=self._staged,
+            table=projection.table(self._side),
+            match=self._match,
+            is_record=projection.is_record(self._side),
+        )
+        try:
+            with self._session.transaction():
+                self._session.execute(query, prepare=True)
+        except parking.POISON as exc:
+            # A column of the type json may hold what jsonb does not take. Halves are tried, so the others are kept.
+            if keys > 1:
+                raise
+            log.warning("stream %s: a deleted row is not kept: %s", self._stream.name, parking.refused(exc).error)
 
     def _together(self, keys: int) -> int:
         def merge(staged: sql.Composable) -> int:

@@ -1,6 +1,7 @@
 """Rows that the relay deletes from the mirror are kept for a while, and can be had back."""
 
 import json
+import logging
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
@@ -10,7 +11,7 @@ from typing import Any
 import pytest
 from django.core.management import CommandError, call_command
 
-from dualwrite import failpoints, writing
+from dualwrite import capture, failpoints, writing
 from dualwrite.control import deleted as control
 from dualwrite.control import transition
 from dualwrite.control.deleted import Undeleted, deleted, undelete
@@ -24,7 +25,7 @@ from dualwrite.stream import Stream
 from dualwrite.switch import Actor, locks
 from dualwrite.validation.run import validate
 from tests.integration.moving import Killed, kill
-from tests.support import add, at_work, column, enabled, fill, mirrored, one, until_it_waits
+from tests.support import add, at_work, column, enabled, fill, mirrored, one, tampered, until_it_waits
 
 WHY = Actor("ops", "the import was wrong")
 LONG_AGO = datetime(2020, 1, 1, tzinfo=UTC)
@@ -121,6 +122,31 @@ def test_rows_are_given_up_when_they_were_kept_for_long_enough(
     monkeypatch.setenv(KEPT, "0")
     delete(screener, memberships, "C")
     assert key("C") not in [row.key for row in deleted(memberships)]
+
+
+@pytest.fixture
+def a_value_that_jsonb_does_not_take(registry: Session, memberships: Stream) -> Iterator[None]:
+    """A column of the mirror's own, of the type json, has it in the row of A."""
+    registry.execute("ALTER TABLE index_memberships ADD COLUMN notes json")
+    capture.install(Store.REGISTRY)
+    tampered(registry, "UPDATE index_memberships SET notes = '\"\\u0000\"' WHERE instrument_key = 'NSE:A'")
+    yield
+    registry.execute("ALTER TABLE index_memberships DROP COLUMN notes")
+
+
+def test_a_row_that_cannot_be_kept_is_deleted_all_the_same_and_the_others_are_kept(
+    screener: Session,
+    registry: Session,
+    memberships: Stream,
+    a_value_that_jsonb_does_not_take: None,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    screener.execute("DELETE FROM index_memberships")
+    with caplog.at_level(logging.WARNING):
+        assert worker.drain(memberships).parked == 0
+    assert mirrored(registry) == {}
+    assert [row.key for row in deleted(memberships)] == [key("B")]
+    assert "a deleted row is not kept: unsupported Unicode escape sequence" in caplog.text
 
 
 @pytest.mark.parametrize(
