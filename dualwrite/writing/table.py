@@ -93,7 +93,7 @@ def _refused(stream: Stream, store: Store, exc: DatabaseError) -> DualWriteError
     if not isinstance(cause, psycopg.Error):
         return StoreFailed(f"{describe(store)}: {exc}")
     lines = [cause.diag.message_primary or str(exc).strip().partition("\n")[0], cause.diag.message_detail or ""]
-    sentence = ". ".join(line for line in lines if line)
+    sentence = ". ".join(line.replace("\n", " ") for line in lines if line)
     kind = refusal(cause.sqlstate)
     if kind is Refusal.FENCE:
         return NotAuthority(sentence)

@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from django.db import connections
+from django.db import connections, transaction
 
 from dualwrite import failpoints, writing
 from dualwrite.control.handover import hand_over
@@ -24,7 +24,7 @@ from dualwrite.writing import Outcome, lane
 from tests.conftest import TESTER
 from tests.integration.away import CLOSED_PORT, move
 from tests.integration.test_writing import put, record, weights
-from tests.support import add, column, database_setting, enabled, mirrored, noted, one
+from tests.support import add, at_work, column, database_setting, enabled, mirrored, noted, one
 
 DONE = (Outcome.WRITTEN, Outcome.MIRRORED)
 
@@ -130,6 +130,25 @@ def test_records_that_are_one_in_the_table_are_refused_together(screener: Sessio
     with pytest.raises(RecordRefused, match='records 1 and 2 have the same key \\["AAPL:AAPL","NIFTY 50"\\]'):
         memberships.write(same)
     assert set(weights(screener)) == {"NSE:OTHER"}
+
+
+def test_two_transactions_that_wait_for_each_other_are_told_in_one_line(memberships: Stream) -> None:
+    both_have_one = threading.Barrier(2)
+
+    def write(first: str, second: str) -> str:
+        try:
+            with transaction.atomic(using=Store.SCREENER.alias):
+                memberships.write([record(first)])
+                both_have_one.wait(20)
+                memberships.write([record(second)])
+        except RecordRefused as exc:
+            return str(exc)
+        return ""
+
+    with at_work(lambda: write("A", "B")) as one_way, at_work(lambda: write("B", "A")) as the_other:
+        told = "".join([one_way.result(20), the_other.result(20)])
+    assert "deadlock detected" in told
+    assert "\n" not in told
 
 
 @pytest.mark.parametrize("wrong", ["abc", "nan", "-1", "61"])
