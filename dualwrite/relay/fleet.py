@@ -14,6 +14,8 @@ How it can fail, and the answer:
 * there are more relays than partitions → the others stand by;
 * a relay was told its partitions (`relay --partition`) → it has those and no others, and is not counted; it claims them
   (a shared lock each), and those that share leave them to it, whoever was there first;
+* one does not give way to a switch, and is refused by it, or its connection ends → nobody takes its partitions then, as
+  the switch claims all of them;
 * one stands still within a transaction of the mirror → its fences are locked until the server ends that, after 30 s;
   its partitions wait for as long, those of the others do not.
 """
@@ -68,10 +70,17 @@ class Presence:
         for partition in partitions:
             self._ask("claim_partition", name=self._name(partition))
 
-    def unclaimed(self, partitions: Sequence[int]) -> list[int]:
-        """Those of the partitions that no relay was told to have."""
-        claimed = set(self._ask("claimed", names=[self._name(partition) for partition in partitions]))
-        return [partition for partition in partitions if self._name(partition) not in claimed]
+    def claim_all(self) -> None:
+        """Have every partition left to this one by all others: a switch relays the last notes itself."""
+        self._ask("claim_partition", name=self._all)
+
+    def unclaimed(self, partitions: Sequence[int], *, told: bool) -> list[int]:
+        """Those of the partitions that may be taken; one that was `told` its own need not leave them to others told."""
+        names = {self._name(partition): partition for partition in partitions}
+        claimed = set(self._ask("claimed", names=[*names, self._all]))
+        if self._all in claimed:
+            return []
+        return [partition for name, partition in names.items() if told or name not in claimed]
 
     def lock(self, partitions: Sequence[int], most: int) -> list[int]:
         """Those of the partitions that nobody had, up to so many."""
@@ -109,6 +118,10 @@ class Presence:
 
     def _name(self, partition: int) -> str:
         return lock_name(self._stream, partition)
+
+    @property
+    def _all(self) -> str:
+        return f"{self._stream.name}/all"
 
     def _ask(self, question: str, **values: object) -> Any:
         with self._using:

@@ -116,7 +116,9 @@ class Pipe:
         """Be one of the stream's relays and take what is free."""
         self._presence = Presence(self.stream, self.authority, stack, counted=counted)
         self._counted = counted
-        if not counted and not self._insist:
+        if self._insist:
+            self._presence.claim_all()
+        elif not counted:
             self._presence.claim(self._only)
         if self._insist and not self._presence.wait_for(self._only, GIVE_WAY_SECONDS):
             # Safe without the locks: whoever still has one is refused by the fence from here on.
@@ -154,10 +156,10 @@ class Pipe:
 
     def _balance(self) -> None:
         """Have this relay's share of the partitions: give away what is above it, take what is free below."""
-        mine, most = self._only, len(self._only)
-        if self._counted:
-            mine = self._presence.unclaimed(self._only)
-            most = share(len(mine), self._presence.relays())
+        mine = self._only
+        if not self._insist:
+            mine = self._presence.unclaimed(self._only, told=not self._counted)
+        most = share(len(mine), self._presence.relays()) if self._counted else len(mine)
         kept = [p for p in self.partitions if p in mine][:most]
         surplus = [p for p in self.partitions if p not in kept]
         if surplus:

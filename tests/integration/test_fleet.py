@@ -9,6 +9,7 @@ from dualwrite.control.backfill import backfill
 from dualwrite.exceptions import Superseded, UsageError
 from dualwrite.management.commands.relay import partitions
 from dualwrite.relay import fleet, worker
+from dualwrite.relay import pipe as pipes
 from dualwrite.relay.pipe import Moved, Pipe, open_pipe
 from dualwrite.stages import Store
 from dualwrite.stores import Session, dedicated
@@ -147,6 +148,24 @@ def test_a_relay_that_was_told_its_partitions_gets_them_from_those_that_were_the
             assert sorted(p for share in shares for p in share) == others
             assert [len(share) for share in shares] == [7, 7], "they share what is left"
         eventually(lambda: sorted(p for share in balanced(first, second) for p in share) == ALL, seconds=5)
+
+
+@pytest.mark.parametrize("only", [(), ALL])
+def test_while_a_switch_relays_nobody_takes_what_another_relay_did_not_give_up_in_time(
+    screener: Session, registry: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch, only: list[int]
+) -> None:
+    """Else that one, or the next, takes the fences of the switch, which then fails."""
+    monkeypatch.setattr(pipes, "GIVE_WAY_SECONDS", 0.1)
+    busy = opened(memberships)
+    with open_pipe(memberships, insist=True) as switching:  # type: ignore[union-attr]
+        busy.close()
+        add(screener, "A")
+        with open_pipe(memberships, only=only) as back:  # type: ignore[union-attr]
+            assert balanced(back, switching) == [[], ALL]
+            assert switching.move().keys == 1
+            switching.close()
+            eventually(lambda: balanced(back) == [ALL], seconds=5)
+    assert mirrored(registry) == {"NSE:A": None}
 
 
 def test_a_relay_that_stands_still_with_its_fences_locked_keeps_only_its_own_keys_waiting(
