@@ -103,7 +103,7 @@ class Inline(Pipe):
     ) -> tuple[int, Sequence[Row]]:
         before.update(_parked(asked.fetchall()))
         taken, records = self._reader.take_and_read(keys, self.way.partitions)
-        self._take(taken)
+        self._work_on(taken)
         if self._reader.keyless() or sorted(self._reader.partitions) != partitions:
             raise MoreNeeded
         return taken.newest_note, records
@@ -111,7 +111,7 @@ class Inline(Pipe):
     def _mirror_any(self, keys: Sequence[str]) -> Done:
         """As the relay does it: in halves where a record is refused."""
         before = _parked(self._ask(keys).fetchall())
-        self._take(self._reader.take_keys(keys, self.way.partitions))
+        self._work_on(self._reader.take_keys(keys, self.way.partitions))
         failed = dict.fromkeys(self._reader.keyless(), parking.NULL_KEY)
         try:
             self._apply(1, self._keys, failed)
@@ -126,7 +126,7 @@ class Inline(Pipe):
         values = {"stream": self.stream.name, "keys": list(keys)}
         return self._registry.execute(statement("relay", "control_of"), values, prepare=True)
 
-    def _take(self, taken: Taken) -> None:
+    def _work_on(self, taken: Taken) -> None:
         if not taken.keys:
             if way(self.stream) != self.way:
                 raise Superseded(f"stream {self.stream.name}: its authority or its partitions were changed")
