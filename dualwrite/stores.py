@@ -46,11 +46,8 @@ def cursor(store: Store) -> Iterator[CursorWrapper]:
     Raises StoreUnreachable, StoreFailed for anything else the server refuses, NoOldStore.
     """
     require_present(store)
-    try:
-        with reaching(store), connections[store.alias].cursor() as found:
-            yield found
-    except (DatabaseError, psycopg.Error) as exc:
-        raise StoreFailed(f"{describe(store)}: {_first_line(exc)}") from exc
+    with failing(store), connections[store.alias].cursor() as found:
+        yield found
 
 
 @contextmanager

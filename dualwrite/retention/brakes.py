@@ -7,14 +7,6 @@ from dualwrite.retention.policy import Policy
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What is tolerated: rows that may always go, seconds that clocks may be apart."""
-
-    free_rows: int
-    skew_seconds: float
-
-
-@dataclass(frozen=True)
 class Clocks:
     """The server's `now`, and this machine's times around it."""
 
@@ -23,23 +15,15 @@ class Clocks:
     answered: datetime
 
 
-@dataclass(frozen=True)
-class Found:
-    """What was surveyed; `before` is when the last run of the policy began."""
+def clock(clocks: Clocks, before: datetime | None, skew_seconds: float) -> str:
+    """Why a clock is not to be trusted; `before` is when the last run of the policy began.
 
-    rows: int
-    goes: int
-    clocks: Clocks
-    before: datetime | None
-
-
-def clock(found: Found, limits: Limits) -> str:
-    """Why a clock is not to be trusted. It is not overridden: with a wrong clock nobody knows what is old."""
-    if why := apart(found.clocks, limits.skew_seconds):
+    It is not overridden: with a wrong clock nobody knows what is old.
+    """
+    if why := apart(clocks, skew_seconds):
         return why
-    now = found.clocks.now
-    if found.before is not None and found.before > now:
-        return f"the registry's clock says {now:%Y-%m-%d %H:%M:%S}, and the last run began {found.before}"
+    if before is not None and before > clocks.now:
+        return f"the registry's clock says {clocks.now:%Y-%m-%d %H:%M:%S}, and the last run began {before}"
     return ""
 
 
@@ -55,13 +39,13 @@ def apart(clocks: Clocks, skew_seconds: float) -> str:
     )
 
 
-def share(policy: Policy, found: Found, limits: Limits) -> str:
-    """Why so many rows may not go without being forced."""
-    if found.goes > policy.max_rows:
-        return f"{found.goes} rows would go, and {policy.max_rows} may"
-    percent = 100 * found.goes / found.rows if found.rows else 0.0
-    if found.goes > limits.free_rows and percent > policy.max_percent:
-        return f"{found.goes} of {found.rows} rows would go, {percent:.1f} %, and {policy.max_percent:g} % may"
+def share(policy: Policy, goes: int, of: int, free_rows: int) -> str:
+    """Why so many of the table's rows may not go without being forced; `free_rows` may always go."""
+    if goes > policy.max_rows:
+        return f"{goes} rows would go, and {policy.max_rows} may"
+    percent = 100 * goes / of if of else 0.0
+    if goes > free_rows and percent > policy.max_percent:
+        return f"{goes} of {of} rows would go, {percent:.1f} %, and {policy.max_percent:g} % may"
     return ""
 
 

@@ -9,7 +9,7 @@ from dualwrite.retention.planner import LIMITS, both_clocks
 from dualwrite.retention.vault import Vault
 from dualwrite.sql import statement
 from dualwrite.stages import Store
-from dualwrite.stores import Session, dedicated, reaching
+from dualwrite.stores import Session, failing, dedicated
 from dualwrite.switch import Actor
 
 
@@ -18,7 +18,7 @@ def expire(actor: Actor, vault: Vault) -> list[RetentionBackup]:
 
     Raises Braked where a clock is not to be trusted, StorageFailed, StoreUnreachable.
     """
-    with reaching(Store.REGISTRY), dedicated(Store.REGISTRY, "retention expiry", limits=LIMITS) as session:
+    with failing(Store.REGISTRY), dedicated(Store.REGISTRY, "retention expiry", limits=LIMITS) as session:
         clocks = both_clocks(session)
         if why := brakes.apart(clocks, CLOCK_SKEW_SECONDS.value()):
             raise Braked(why)

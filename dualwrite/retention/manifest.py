@@ -107,6 +107,6 @@ def decoded(data: bytes) -> Manifest:
             Stored(Part(**stored["part"]), tuple(Batch(**batch) for batch in stored["batches"]))
             for stored in found["parts"]
         )
-    except (ValueError, KeyError, TypeError) as exc:
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise BackupUnusable(f"the manifest cannot be read: {exc}") from exc
     return Manifest(parts=parts, moment=moment, **own)

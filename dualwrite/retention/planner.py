@@ -98,8 +98,6 @@ def _survey(session: Session, policy: Policy, table: Table) -> Plan:
     clocks = both_clocks(session)
     rows = Rows(policy, table, policy.cutoff(clocks.now))
     total, old, goes, oldest, newest, size = _surveyed(session, rows, held)
-    told = brakes.Found(total, goes, clocks, _last_began(policy))
-    limits = brakes.Limits(RETENTION_FREE_ROWS.value(), CLOCK_SKEW_SECONDS.value())
     listed = session.execute(rows.compose("examples", held), rows.values(held, limit=EXAMPLES)).fetchall()
     return Plan(
         policy=policy,
@@ -113,8 +111,8 @@ def _survey(session: Session, policy: Policy, table: Table) -> Plan:
         oldest=oldest,
         newest=newest,
         examples=tuple((str(key), str(date)) for key, date in listed),
-        refused=brakes.clock(told, limits),
-        braked=brakes.share(policy, told, limits),
+        refused=brakes.clock(clocks, _last_began(policy), CLOCK_SKEW_SECONDS.value()),
+        braked=brakes.share(policy, goes, total, RETENTION_FREE_ROWS.value()),
     )
 
 

@@ -21,7 +21,7 @@ from dualwrite.retention.planner import LIMITS
 from dualwrite.retention.verify import require_same
 from dualwrite.runs import Outcome, Watch
 from dualwrite.stages import Store
-from dualwrite.stores import Session, dedicated, reaching
+from dualwrite.stores import Session, failing, dedicated, reaching
 from dualwrite.switch import Actor
 
 
@@ -103,6 +103,7 @@ def _chosen(backup: Backup, part: int | None) -> list[Stored]:
 def _work(backup: Backup, chosen: list[Stored], asked: Asked, watch: Watch) -> Outcome:
     watch.phase("restoring", sum(stored.part.rows for stored in chosen))
     with (
+        failing(Store.REGISTRY),
         dedicated(Store.REGISTRY, "retention restore", limits=LIMITS) as session,
         watch.session(session),
         _refusing(),

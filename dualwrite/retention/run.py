@@ -16,10 +16,10 @@ from dualwrite import runs, switch
 from dualwrite.exceptions import Refused, UsageError
 from dualwrite.failpoints import reach
 from dualwrite.models import BackupState, RetentionBackup, RetentionRun, RetentionState, RetentionStatus
-from dualwrite.parameters import BACKUP_KEPT_DAYS
+from dualwrite.parameters import BACKUP_KEPT_DAYS, RETENTION_FREE_ROWS
 from dualwrite.retention import brakes, manifest, planner, states, vault
 from dualwrite.retention.approval import policy_named, require_approved
-from dualwrite.retention.exceptions import BackupUnusable, StorageFailed, TableChanged
+from dualwrite.retention.exceptions import BackupUnusable, Braked, StorageFailed, TableChanged
 from dualwrite.retention.export import Source, batches, export
 from dualwrite.retention.manifest import Manifest, Moment, Stored
 from dualwrite.retention.planner import Plan
@@ -31,7 +31,7 @@ from dualwrite.retention.verify import verify
 from dualwrite.runs import Outcome, Watch
 from dualwrite.sql import statement
 from dualwrite.stages import Store
-from dualwrite.stores import cursor, reaching
+from dualwrite.stores import failing, cursor, reaching
 from dualwrite.switch import Actor
 
 
@@ -112,7 +112,8 @@ def cancel(number: int, actor: Actor) -> RetentionRun:
 
 def _work(case: _Case) -> Outcome:
     began = time.monotonic()
-    outcome = _execute(case) if case.order.execute else _planned(case)
+    with failing(Store.REGISTRY):
+        outcome = _execute(case) if case.order.execute else _planned(case)
     return Outcome(outcome.status, outcome.sentence, {**outcome.fields, "seconds": round(time.monotonic() - began, 3)})
 
 
@@ -127,6 +128,7 @@ def _fields(plan: Plan) -> dict[str, object]:
 
 
 def _execute(case: _Case) -> Outcome:
+    _require_unchanged(case.policy)
     if (why := case.stop()) and case.order.unattended:
         states.to(case.run, RetentionState.COMPLETE)
         return Outcome(RetentionStatus.SKIPPED, why)
@@ -136,6 +138,13 @@ def _execute(case: _Case) -> Outcome:
         if _continues(case, left):
             return _go_on(case, left)
     return _begin(case)
+
+
+def _require_unchanged(policy: Policy) -> None:
+    """Whoever changes or disables a policy from now on sees this run, and can cancel it."""
+    row = policy_named(policy.name)
+    if not row.enabled or in_force(row) != policy:
+        raise Refused(f"policy {policy.name} was changed meanwhile")
 
 
 def _continues(case: _Case, left: RetentionRun) -> bool:
@@ -206,7 +215,9 @@ def _begin(case: _Case) -> Outcome:
     rows = Rows(case.policy, plan.table, plan.cutoff, case.run.pk)
     source = Source(rows, plan.holds, plan.goes)
     if not case.policy.backup:
-        return _remove(case, rows, None, [Place(batch) for batch in batches(source, case.watch)])
+        places = [Place(batch) for batch in batches(source, case.watch)]
+        _require_no_more(case, plan, sum(place.batch.rows for place in places))
+        return _remove(case, rows, None, places)
     return _remove(case, rows, _back_up(case, plan, source))
 
 
@@ -216,6 +227,7 @@ def _back_up(case: _Case, plan: Plan, source: Source) -> Manifest:
     states.to(case.run, RetentionState.EXPORTING, location=folder)
     try:
         moment, parts = export(source, case.vault, folder, case.watch)
+        _require_no_more(case, plan, sum(stored.part.rows for stored in parts))
         reach("retention exported")
         found = _manifest(case, plan, moment, parts)
         sha256 = manifest.store(case.vault, folder, found)
@@ -229,6 +241,12 @@ def _back_up(case: _Case, plan: Plan, source: Source) -> Manifest:
     reach("retention verified")
     _keep(case, found, folder, sha256)
     return found
+
+
+def _require_no_more(case: _Case, plan: Plan, rows: int) -> None:
+    """Raise Braked where so much came since it was planned that it would have been refused."""
+    if not case.order.force and (why := brakes.share(case.policy, rows, plan.rows, RETENTION_FREE_ROWS.value())):
+        raise Braked(f"{why}; {plan.goes} were planned")
 
 
 def _discard(case: _Case, folder: str) -> None:
