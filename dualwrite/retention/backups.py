@@ -10,7 +10,7 @@ from dualwrite.models import BackupState, RetentionBackup, RetentionRun
 from dualwrite.retention import manifest
 from dualwrite.retention import part as parts
 from dualwrite.retention.manifest import Manifest, Stored
-from dualwrite.retention.policy import frozen
+from dualwrite.retention.policy import of_backup
 from dualwrite.retention.rows import Rows
 from dualwrite.retention.schema import Table
 from dualwrite.retention.vault import Vault
@@ -58,5 +58,5 @@ def opened(row: RetentionBackup, vault: Vault) -> Backup:
     found = manifest.load(vault, row.location, row.manifest_sha256)
     # Its own columns, not those that the table has now.
     table = Table(dict(found.columns), found.key, ())
-    policy = frozen(found.name, {**found.policy, "table": row.table})
+    policy = of_backup(found.name, {**found.policy, "table": row.table})
     return Backup(row, found, Rows(policy, table, datetime.fromisoformat(found.cutoff)), vault)

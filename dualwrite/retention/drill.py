@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from django.db.models.functions import Now
 
 from dualwrite import runs, switch
-from dualwrite.exceptions import DualWriteError, UsageError
+from dualwrite.exceptions import Cancelled, DualWriteError, RunLost, UsageError
 from dualwrite.models import BackupState, DrillRun, RetentionBackup
 from dualwrite.retention import backups, vault
 from dualwrite.retention.exceptions import BackupUnusable
@@ -14,7 +14,7 @@ from dualwrite.retention.vault import Vault
 from dualwrite.retention.verify import receive, require_same
 from dualwrite.runs import Outcome, Watch
 from dualwrite.stages import Store
-from dualwrite.stores import dedicated, reaching
+from dualwrite.stores import answering, dedicated, reaching
 from dualwrite.switch import Actor
 
 PASSED, FAILED = "passed", "failed"
@@ -83,9 +83,9 @@ def _tried(row: RetentionBackup, place: Vault, watch: Watch) -> Tried:
         _restore(row, place, watch)
     except BackupUnusable as exc:
         return Tried(row.pk, row.location, row.rows, str(exc))
+    except (Cancelled, RunLost):
+        raise
     except DualWriteError as exc:
-        if exc.exit_code != BackupUnusable.exit_code:
-            raise
         return Tried(row.pk, row.location, row.rows, str(exc), known=False)
     return Tried(row.pk, row.location, row.rows)
 
@@ -93,7 +93,11 @@ def _tried(row: RetentionBackup, place: Vault, watch: Watch) -> Tried:
 def _restore(row: RetentionBackup, place: Vault, watch: Watch) -> None:
     _require_chained(row, place)
     backup = backups.opened(row, place)
-    with dedicated(Store.REGISTRY, "retention drill", limits=LIMITS) as session, watch.session(session):
+    with (
+        answering(Store.REGISTRY),
+        dedicated(Store.REGISTRY, "retention drill", limits=LIMITS) as session,
+        watch.session(session),
+    ):
         for stored in backup.manifest.parts:
             watch.breathe()
             with session.transaction(force_rollback=True):
@@ -103,9 +107,9 @@ def _restore(row: RetentionBackup, place: Vault, watch: Watch) -> None:
 
 
 def _require_chained(row: RetentionBackup, place: Vault) -> None:
-    """Each manifest names the one before it, so that none can be exchanged or lost unseen."""
+    """Each manifest names the one before it of its table, so that none can be exchanged or lost unseen."""
     with reaching(Store.REGISTRY):
-        before = RetentionBackup.objects.filter(pk__lt=row.pk).order_by("-id").first()
+        before = RetentionBackup.objects.filter(table=row.table, pk__lt=row.pk).order_by("-id").first()
     named = backups.opened(row, place).manifest.previous
     if named != (before.manifest_sha256 if before else ""):
         raise BackupUnusable("its manifest names another backup before it than there is")

@@ -43,7 +43,7 @@ class Manifest:
     """Everything that is needed to restore the rows, with the server's own program alone if need be.
 
     columns: name → type, in the order of the lines. `policy`: as it was frozen. `cutoff`, `made_at`: ISO 8601.
-    `server`: version and encoding. `previous`: the sha256 of the manifest before it, of whichever policy; a chain.
+    `server`: version and encoding. `previous`: the sha256 of the manifest before it of the same table; a chain.
     """
 
     run: int

@@ -109,11 +109,27 @@ def frozen(name: str, data: Mapping[str, Any]) -> Policy:
     )
 
 
+def of_backup(name: str, data: Mapping[str, Any]) -> Policy:
+    """The policy by which the rows of a backup were chosen, as far as it matters still.
+
+    They come back whatever is declared now as filters and actions. Raises UnknownName, InvalidPolicy for the date.
+    """
+    own = {name: data[name] for name in ("date", "days", "batch_size", "backup", "max_rows", "max_percent")}
+    action = Action(data["action"])
+    policy = Policy(name=name, subject=subject_named(data["table"]), action=action, conditions=(), window=None, **own)
+    return _dated(policy)
+
+
 def _checked(policy: Policy) -> Policy:
     subject = policy.subject
     if policy.action not in subject.actions:
         valid = ", ".join(action.value for action in subject.actions)
         raise InvalidPolicy(f"{policy.name}: {policy.action.value} of {subject.name}; valid: {valid}")
+    return _dated(policy)
+
+
+def _dated(policy: Policy) -> Policy:
+    subject = policy.subject
     if policy.date not in subject.dates:
         raise InvalidPolicy(f"{policy.name}: date {policy.date!r} of {subject.name}; valid: {', '.join(subject.dates)}")
     return policy

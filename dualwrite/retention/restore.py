@@ -148,10 +148,12 @@ def _refusing() -> Iterator[None]:
 
 
 def _require_fitting(session: Session, backup: Backup) -> None:
-    """The table has every column of the backup, of the same type."""
-    subject = backup.rows.policy.subject
-    now = schema.read(session, subject).types
-    other = [name for name, type_ in backup.manifest.columns.items() if now.get(name) != type_]
+    """The table has every column of the backup, of the same type, and the same key."""
+    subject, key = backup.rows.policy.subject, backup.manifest.key
+    now = schema.read(session, subject)
+    if now.key != key:
+        raise TableChanged(f"the key of {subject.name} is {now.key}, and was {key}")
+    other = [name for name, type_ in backup.manifest.columns.items() if now.types.get(name) != type_]
     if other:
         raise TableChanged(f"{subject.name} has no such columns any more, or has them otherwise: {', '.join(other)}")
 
@@ -193,11 +195,21 @@ def _put(session: Session, backup: Backup, on_conflict: Conflict) -> _Counts:
             "them as they were"
         )
     if rows.policy.subject.archive:
-        session.execute(rows.compose("take_out"))
-    assignments = sql.SQL(", ").join(
-        [sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in backup.manifest.columns]
-    )
+        _take_out(session, backup, on_conflict)
+    own = [name for name in backup.manifest.columns if name != backup.manifest.key]
+    assignments = sql.SQL(", ").join([sql.SQL("{0} = EXCLUDED.{0}").format(sql.Identifier(name)) for name in own])
     clause = sql.SQL(on_conflict.clause).format(assignments=assignments)
     done = session.execute(rows.compose("restore", on_conflict=clause)).fetchone()
     restored, overwritten = (int(done[0]), int(done[1])) if done else (0, 0)
     return _Counts(loaded, there, restored, overwritten)
+
+
+def _take_out(session: Session, backup: Backup, on_conflict: Conflict) -> None:
+    """The archive loses what comes back; raises RestoreRefused where it has another version of a row."""
+    with reaching(Store.REGISTRY):
+        own = list(RetentionRun.objects.filter(backup=backup.row).values_list("pk", flat=True))
+    values = {"runs": own, "skip": on_conflict is Conflict.SKIP}
+    found = session.execute(backup.rows.compose("take_out"), values).fetchone()
+    if found and found[0]:
+        archive = backup.rows.policy.subject.archive
+        raise RestoreRefused(f"{found[0]} rows are in {archive} as another run put them there; restore that one first")

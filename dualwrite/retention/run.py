@@ -256,12 +256,14 @@ def _discard(case: _Case, folder: str) -> None:
 
 
 def _manifest(case: _Case, plan: Plan, moment: Moment, parts: Sequence[Stored]) -> Manifest:
+    subject = case.policy.subject
     with reaching(Store.REGISTRY):
         info = connections[Store.REGISTRY.alias]
         info.ensure_connection()
         server = {"version": str(info.connection.info.server_version), "encoding": "UTF8"}
-        previous = RetentionBackup.objects.order_by("-id").values_list("manifest_sha256", flat=True).first()
-    subject = case.policy.subject
+        # Of its table: runs of others may be under way.
+        before = RetentionBackup.objects.filter(table=subject.name).order_by("-id")
+        previous = before.values_list("manifest_sha256", flat=True).first()
     return Manifest(
         run=case.run.pk,
         name=case.policy.name,

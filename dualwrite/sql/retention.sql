@@ -117,5 +117,9 @@ WITH back AS (INSERT INTO {table} AS t ({names}) OVERRIDING SYSTEM VALUE SELECT 
 SELECT count(*) FILTER (WHERE is_new), count(*) FILTER (WHERE NOT is_new) FROM back
 
 -- name: take_out
--- What comes back leaves the archive, first, or it would be there twice.
-DELETE FROM {archive} AS a USING {place} AS e WHERE a.{key} = e.{key}
+-- What comes back leaves the archive, first, or it would be there twice; what another run put there stays.
+WITH same AS (SELECT a.{key} AS key, a.archived_by = ANY(%(runs)s) AS mine
+                FROM {archive} AS a JOIN {place} AS e ON a.{key} = e.{key}
+               WHERE NOT (%(skip)s AND EXISTS (SELECT FROM {table} AS t WHERE t.{key} = a.{key}))),
+     out AS (DELETE FROM {archive} AS a USING same AS s WHERE a.{key} = s.key AND s.mine)
+SELECT count(*) FROM same WHERE mine IS NOT TRUE
