@@ -32,6 +32,7 @@ def _ended(session: Session, row: RetentionBackup, actor: Actor, vault: Vault) -
         session.execute(statement("retention", "begin_batch"), {"subject": row.table})
         if _is_needed(row):
             return False
+        vault.require_there()
         # First the files: broken off between the two, the next one removes nothing and marks it.
         vault.remove(row.location)
         RetentionBackup.objects.filter(pk=row.pk).update(state=BackupState.EXPIRED)

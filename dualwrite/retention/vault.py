@@ -45,6 +45,9 @@ class Vault(Protocol):
     def remove(self, folder: str) -> None:
         """Remove a folder with all that is in it, if it is there."""
 
+    def require_there(self) -> None:
+        """Raise StorageFailed where the whole storage is away: then a file that is missing is not lost."""
+
     def describe(self) -> str:
         """Where it is, fit to be shown."""
 
@@ -62,6 +65,8 @@ class LocalVault:
         partial = path.with_name(path.name + PARTIAL)
         with _failing(f"{path} cannot be written"):
             self._make(path.parent)
+            if path.exists():
+                raise StorageFailed(f"{path} is there already")
             try:
                 with open(partial, "xb", opener=_private) as file:
                     yield file
@@ -77,8 +82,7 @@ class LocalVault:
     def read(self, name: str) -> Iterator[IO[bytes]]:
         """As Vault says."""
         path = self._root / name
-        if not self._root.is_dir():
-            raise StorageFailed(f"{path} cannot be read: {self._root} is not there")
+        self.require_there()
         with _failing(f"{path} cannot be read"), path.open("rb") as file:
             yield file
 
@@ -88,6 +92,11 @@ class LocalVault:
         with _failing(f"{path} cannot be removed"):
             if path.exists():
                 shutil.rmtree(path)
+
+    def require_there(self) -> None:
+        """As Vault says."""
+        if not self._root.is_dir():
+            raise StorageFailed(f"{self._root} is not there")
 
     def describe(self) -> str:
         """As Vault says."""
@@ -134,8 +143,14 @@ class RemoteVault:
     @contextmanager
     def read(self, name: str) -> Iterator[IO[bytes]]:
         """As Vault says."""
-        with _failing(f"{self._where}: {name} cannot be read"), self._storage.open(name, "rb") as file:
-            yield cast("IO[bytes]", file)
+        with _failing(f"{self._where}: {name} cannot be read"):
+            try:
+                file = self._storage.open(name, "rb")
+            except FileNotFoundError:
+                self.require_there()
+                raise
+            with file:
+                yield cast("IO[bytes]", file)
 
     def remove(self, folder: str) -> None:
         """As Vault says."""
@@ -145,6 +160,14 @@ class RemoteVault:
                 self._storage.delete(f"{folder}/{name}")
             for name in folders:
                 self.remove(f"{folder}/{name}")
+
+    def require_there(self) -> None:
+        """As Vault says."""
+        with _failing(f"{self._where} is not there"):
+            try:
+                self._storage.listdir("")
+            except FileNotFoundError as exc:
+                raise StorageFailed(f"{self._where} is not there") from exc
 
     def describe(self) -> str:
         """As Vault says."""
