@@ -1,25 +1,20 @@
 """Validations: what each found, how far one under way is (pages renew themselves then), and a way to stop it."""
 
-from typing import Any
-
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest
 from django.utils.safestring import SafeString
 
 from dualwrite.admin.reading import OfStream, Operated, ReadOnly, readable
+from dualwrite.admin.running import OfRuns
 from dualwrite.exceptions import DualWriteError
 from dualwrite.models import ValidationRun, ValidationStatus
-from dualwrite.runs import is_dead
 from dualwrite.switch import Actor
 from dualwrite.validation.run import cancel
 
-#: Seconds after which a page that shows a run under way is asked for again.
-RENEWED_SECONDS = "2"
-
 
 @admin.register(ValidationRun)
-class ValidationRunAdmin(OfStream, Operated, ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
+class ValidationRunAdmin(OfStream, Operated, ReadOnly, OfRuns):
     """Every validation."""
 
     list_display = (
@@ -65,19 +60,6 @@ class ValidationRunAdmin(OfStream, Operated, ReadOnly, admin.ModelAdmin):  # typ
         "configuration_shown",
     )
 
-    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> HttpResponse:
-        """Every run; while one is under way the page renews itself."""
-        running = request.method == "GET" and ValidationRun.objects.filter(status=ValidationStatus.RUNNING).exists()
-        return _renewed(super().changelist_view(request, extra_context), running)
-
-    def change_view(
-        self, request: HttpRequest, object_id: str, form_url: str = "", extra_context: dict[str, Any] | None = None
-    ) -> HttpResponse:
-        """One run; while it is under way the page renews itself."""
-        row = self.get_object(request, object_id) if request.method == "GET" else None
-        running = row is not None and row.status == ValidationStatus.RUNNING
-        return _renewed(super().change_view(request, object_id, form_url, extra_context), running)
-
     @admin.action(description="Cancel the selected runs", permissions=["operate"])
     def cancel_runs(self, request: HttpRequest, chosen: QuerySet[ValidationRun]) -> None:
         """Ask each to stop, as `run_validation --cancel` does."""
@@ -90,15 +72,6 @@ class ValidationRunAdmin(OfStream, Operated, ReadOnly, admin.ModelAdmin):  # typ
             else:
                 asked = run.status == ValidationStatus.RUNNING
                 messages.success(request, f"Validation run {number}: {'asked to stop' if asked else run.error}")
-
-    @admin.display(description="status", ordering="status")
-    def standing(self, row: ValidationRun) -> str:
-        """How it ended, or how far it is."""
-        if row.status != ValidationStatus.RUNNING:
-            return row.status
-        if is_dead(row):
-            return "its process died; the next run closes it"
-        return f"running{f', {_reached(row.progress)}' if row.progress else ''}"
 
     @admin.display(description="differences")
     def differences_found(self, row: ValidationRun) -> int:
@@ -139,16 +112,3 @@ class ValidationRunAdmin(OfStream, Operated, ReadOnly, admin.ModelAdmin):  # typ
     def differences_shown(self, row: ValidationRun) -> SafeString | str:
         """The differences, readable."""
         return readable(row.differences)
-
-
-def _renewed(answer: HttpResponse, running: bool) -> HttpResponse:
-    if running:
-        answer["Refresh"] = RENEWED_SECONDS
-    return answer
-
-
-def _reached(progress: dict[str, Any]) -> str:
-    total = f" of about {progress['total']}" if progress.get("total") else ""
-    left = progress.get("eta_seconds")
-    eta = f", {left:.0f} s left" if left is not None else ""
-    return f"{progress['phase']}: {progress['rows']}{total} rows, {progress['rows_per_second']}/s{eta}"

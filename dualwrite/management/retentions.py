@@ -8,6 +8,8 @@ from django.template.defaultfilters import filesizeformat
 from dualwrite.management.render import table
 from dualwrite.models import DrillRun, LegalHold, RestoreRun, RetentionPolicy, RetentionRun, RetentionStatus
 from dualwrite.retention.planner import EXAMPLES
+from dualwrite.retention.run import Order
+from dualwrite.retention.several import Told
 
 #: Exit codes by status; what is not here could not be told.
 CODES = {
@@ -46,6 +48,13 @@ def as_data(run: RetentionRun) -> dict[str, Any]:
         "sentence": run.error,
         "plan": run.plan,
     }
+
+
+def told_data(told: Told, order: Order) -> dict[str, Any]:
+    """What the command prints as JSON of several policies, and the endpoint answers."""
+    data = [as_data(made) for made in told.runs]
+    data += [{"policy": name, "status": "refused", "sentence": str(why)} for name, why in told.refused.items()]
+    return {"dry_run": not order.execute, "policies": data}
 
 
 def text(runs: Sequence[RetentionRun], refused: Mapping[str, str]) -> str:

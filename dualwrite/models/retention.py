@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from django.core.validators import MinValueValidator
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
@@ -49,7 +49,10 @@ class RetentionPolicy(models.Model):
         null=True, blank=True, help_text="More rows than these stop a run; empty: the parameter."
     )
     max_percent = models.FloatField(
-        null=True, blank=True, help_text="More of the table than this share stops a run; empty: the parameter."
+        null=True,
+        blank=True,
+        validators=[MinValueValidator(0), MaxValueValidator(100)],
+        help_text="More of the table than this share stops a run; empty: the parameter.",
     )
     window_begins = models.TimeField(null=True, blank=True, help_text="UTC. Scheduled runs work only from then on.")
     window_ends = models.TimeField(null=True, blank=True, help_text="UTC. Scheduled runs stop then, and go on later.")
@@ -64,6 +67,9 @@ class RetentionPolicy(models.Model):
         verbose_name = "retention policy"
         verbose_name_plural = "retention policies"
         ordering: ClassVar = ["name"]
+        permissions: ClassVar = [
+            ("operate_retention", "Can plan, approve, execute, switch, hold, restore and drill"),
+        ]
         constraints: ClassVar = [
             models.CheckConstraint(
                 condition=Q(action__in=["delete", "archive", "mark_inactive"]), name="retention_action_is_known"

@@ -1,5 +1,7 @@
 """A person says yes to a policy as it is: once, and again after each change that could remove more."""
 
+import json
+from dataclasses import dataclass
 from datetime import timedelta
 
 from django.db.models.functions import Now
@@ -9,13 +11,50 @@ from dualwrite import switch
 from dualwrite.exceptions import Refused, UnknownName, UsageError
 from dualwrite.models import RetentionPolicy, RetentionRun, RetentionStatus
 from dualwrite.retention.exceptions import NotApproved
-from dualwrite.retention.policy import Policy, in_force
+from dualwrite.retention.policy import APPROVED, Policy, in_force
 from dualwrite.stages import Store
 from dualwrite.stores import reaching
 from dualwrite.switch import Actor
 
 #: What was looked at must be of late.
 LOOKED_AT_WITHIN = timedelta(hours=24)
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Whether a policy may be carried out, and in a sentence by whom, or why not."""
+
+    approved: bool
+    sentence: str
+
+
+def standing(row: RetentionPolicy) -> Standing:
+    """How the approval of a policy stands, with what was changed since; raises StoreUnreachable."""
+    try:
+        policy = in_force(row)
+    except UsageError as exc:
+        return Standing(False, exc.detail)
+    if is_approved(row, policy):
+        return Standing(True, f"by {row.approved_by}, for at least {row.approved_days} days")
+    if row.approved_days is None:
+        return Standing(False, "never approved")
+    return Standing(False, f"changed since it was approved: {'; '.join(_changes(row, policy))}")
+
+
+def _changes(row: RetentionPolicy, policy: Policy) -> list[str]:
+    """What is other than what was approved, which the dry run that was looked at has."""
+    now = policy.as_data()
+    with reaching(Store.REGISTRY):
+        looked = RetentionRun.objects.filter(policy=row.name, policy_hash=row.approved_hash).order_by("-id").first()
+    before = {**(looked.frozen if looked else {}), "days": row.approved_days}
+    other = [name for name in APPROVED if name in before and before[name] != now[name]]
+    if row.approved_days is not None and policy.days < row.approved_days:
+        other.append("days")
+    return [f"{name} {_plain(before[name])} \N{RIGHTWARDS ARROW} {_plain(now[name])}" for name in other]
+
+
+def _plain(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def policy_named(name: str) -> RetentionPolicy:

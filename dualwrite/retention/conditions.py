@@ -1,4 +1,4 @@
-"""Which rows of a table a policy is about: a typed filter that becomes SQL with bound values. Pure.
+"""Which rows of a table a policy is about: a typed filter that becomes SQL with bound values. Pure, but `try_values`.
 
 A condition that does not hold, NULL included, keeps its row.
 """
@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
-from psycopg import sql
+from psycopg import errors, sql
 
 from dualwrite.retention.exceptions import InvalidPolicy
+from dualwrite.sql import compose
+from dualwrite.stores import Session
 
 
 class Is(StrEnum):
@@ -65,33 +67,43 @@ class Condition:
         own: dict[str, object] = {"column": self.column, "is": self.how.value}
         return own if self.value is None else {**own, "value": self._plain()}
 
+    def compared(self) -> Sequence[str]:
+        """The values that are read as the column's type."""
+        if self.value is None or self.how is Is.STARTS_WITH:
+            return ()
+        return self.value if isinstance(self.value, tuple) else (self.value,)
+
     def _plain(self) -> object:
         return list(self.value) if isinstance(self.value, tuple) else self.value
+
+
+def _invalid(why: str) -> InvalidPolicy:
+    return InvalidPolicy(why, "conditions")
 
 
 def parse(data: object, columns: Sequence[str]) -> tuple[Condition, ...]:
     """The conditions of a policy that may name these columns; raises InvalidPolicy saying what is valid."""
     if not isinstance(data, list):
-        raise InvalidPolicy('conditions are a list such as [{"column": "action", "is": "in", "value": ["create"]}]')
+        raise _invalid('conditions are a list such as [{"column": "action", "is": "in", "value": ["create"]}]')
     return tuple(_condition(number, item, columns) for number, item in enumerate(data, 1))
 
 
 def _condition(number: int, item: object, columns: Sequence[str]) -> Condition:
     where = f"condition {number}"
     if not isinstance(item, dict) or not {"column", "is"} <= item.keys() <= {"column", "is", "value"}:
-        raise InvalidPolicy(f'{where}; valid: an object of "column", "is" and "value"')
+        raise _invalid(f'{where}; valid: an object of "column", "is" and "value"')
     if item["column"] not in columns:
-        raise InvalidPolicy(f"{where}: column {item['column']!r}; valid: {', '.join(columns) or 'none'}")
+        raise _invalid(f"{where}: column {item['column']!r}; valid: {', '.join(columns) or 'none'}")
     try:
         how = Is(item["is"])
     except ValueError as exc:
-        raise InvalidPolicy(f"{where}: is {item['is']!r}; valid: {', '.join(Is)}") from exc
+        raise _invalid(f"{where}: is {item['is']!r}; valid: {', '.join(Is)}") from exc
     return Condition(item["column"], how, _VALUES[how.takes](where, item))
 
 
 def _no_value(where: str, item: Mapping[str, Any]) -> None:
     if "value" in item:
-        raise InvalidPolicy(f"{where}: {item['is']} takes no value")
+        raise _invalid(f"{where}: {item['is']} takes no value")
 
 
 def _one_value(where: str, item: Mapping[str, Any]) -> str:
@@ -101,7 +113,7 @@ def _one_value(where: str, item: Mapping[str, Any]) -> str:
 def _several_values(where: str, item: Mapping[str, Any]) -> tuple[str, ...]:
     values = item.get("value")
     if not isinstance(values, list) or not values:
-        raise InvalidPolicy(f"{where}: {item['is']} takes a list of one value and more")
+        raise _invalid(f"{where}: {item['is']} takes a list of one value and more")
     return tuple(_text(where, value) for value in values)
 
 
@@ -109,7 +121,7 @@ def _text(where: str, value: object) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if not isinstance(value, str | int | float) or "\0" in str(value):
-        raise InvalidPolicy(f"{where}: {value!r} is no value; valid: text, a number, true or false")
+        raise _invalid(f"{where}: {value!r} is no value; valid: text, a number, true or false")
     return str(value)
 
 
@@ -131,7 +143,7 @@ def compiled(
     values: dict[str, str | list[str]] = {}
     for number, condition in enumerate(conditions):
         if condition.column not in types:
-            raise InvalidPolicy(f"the table has no column {condition.column}")
+            raise _invalid(f"the table has no column {condition.column}")
         name = f"condition_{number}"
         parts.append(
             sql.SQL(condition.how.template).format(  # a constant of this module
@@ -143,3 +155,15 @@ def compiled(
         if condition.value is not None:
             values[name] = list(condition.value) if isinstance(condition.value, tuple) else condition.value
     return parts, values
+
+
+def try_values(conditions: Sequence[Condition], types: Mapping[str, str], session: Session) -> None:
+    """Raise InvalidPolicy for a value that the server does not take for its column, or a column it does not have."""
+    compiled(conditions, types)
+    for number, condition in enumerate(conditions, 1):
+        for value in condition.compared():
+            try:
+                cast = compose("retention", "try_value", type=sql.SQL(types[condition.column]))  # as the catalog has it
+                session.execute(cast, {"value": value})
+            except errors.DataError as exc:
+                raise _invalid(f"condition {number}: {str(exc).splitlines()[0]}") from exc

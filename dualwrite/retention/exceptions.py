@@ -10,6 +10,11 @@ class InvalidSubject(UsageError):
 class InvalidPolicy(UsageError):
     """A retention policy cannot be carried out as it is."""
 
+    def __init__(self, detail: str = "", field: str = "") -> None:
+        """`field`: the one of the policy that is wrong, where it is one."""
+        self.field = field
+        super().__init__(detail)
+
 
 class NotApproved(Refused):
     """Nobody approved this policy as it is now; `manage.py run_retention --approve --policy NAME --reason WHY` does."""

@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from django.db.models.functions import Now
+from django.utils import timezone
 
 from dualwrite import switch
 from dualwrite.exceptions import Refused, UnknownName, UsageError
@@ -20,11 +21,7 @@ def hold(table: str, actor: Actor, name: str = "", value: str = "", until: datet
 
     Raises UnknownName for a table or a name, UsageError without a reason or value, StoreUnreachable.
     """
-    subject = subject_named(table)
-    if name and name not in subject.holds:
-        raise UnknownName("hold", name, subject.holds)
-    if bool(name) != bool(value):
-        raise UsageError(f"a hold of {table} names a value of one of: {', '.join(subject.holds)}; or neither")
+    require_holdable(table, name, value, until)
     if not actor.reason:
         raise UsageError("a hold needs a reason")
     with reaching(Store.REGISTRY):
@@ -33,6 +30,17 @@ def hold(table: str, actor: Actor, name: str = "", value: str = "", until: datet
         )
     switch.audit(Store.REGISTRY, actor, "hold", None, _evidence(held))
     return held
+
+
+def require_holdable(table: str, name: str, value: str, until: datetime | None) -> None:
+    """Raise UnknownName or UsageError where nothing could be held like that."""
+    subject = subject_named(table)
+    if name and name not in subject.holds:
+        raise UnknownName("hold", name, subject.holds)
+    if bool(name) != bool(value):
+        raise UsageError(f"a hold of {table} names a value of one of: {', '.join(subject.holds)}; or neither")
+    if until is not None and until <= timezone.now():
+        raise UsageError("a hold that has ended already would keep nothing")
 
 
 def release(number: int, actor: Actor) -> LegalHold:

@@ -25,6 +25,10 @@ class Window:
     begins: time
     ends: time
 
+    def __post_init__(self) -> None:
+        if self.begins == self.ends:
+            raise InvalidPolicy("the hours end when they begin, so no scheduled run would ever work", "window_ends")
+
     def holds(self, moment: datetime) -> bool:
         """Whether the moment (UTC) is inside."""
         now = moment.time()
@@ -54,7 +58,7 @@ class Policy:
         try:
             return now - timedelta(days=self.days)
         except OverflowError as exc:
-            raise InvalidPolicy(f"{self.name}: {self.days} days ago there was no calendar") from exc
+            raise InvalidPolicy(f"{self.name}: {self.days} days ago there was no calendar", "days") from exc
 
     @property
     def hash(self) -> str:
@@ -124,12 +128,13 @@ def _checked(policy: Policy) -> Policy:
     subject = policy.subject
     if policy.action not in subject.actions:
         valid = ", ".join(action.value for action in subject.actions)
-        raise InvalidPolicy(f"{policy.name}: {policy.action.value} of {subject.name}; valid: {valid}")
+        raise InvalidPolicy(f"{policy.name}: {policy.action.value} of {subject.name}; valid: {valid}", "action")
     return _dated(policy)
 
 
 def _dated(policy: Policy) -> Policy:
     subject = policy.subject
     if policy.date not in subject.dates:
-        raise InvalidPolicy(f"{policy.name}: date {policy.date!r} of {subject.name}; valid: {', '.join(subject.dates)}")
+        valid = ", ".join(subject.dates)
+        raise InvalidPolicy(f"{policy.name}: date {policy.date!r} of {subject.name}; valid: {valid}", "date")
     return policy

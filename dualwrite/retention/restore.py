@@ -1,10 +1,11 @@
 """Rows come back from a backup: all of them or some, in one transaction, exactly as they were."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 
 import psycopg
 from psycopg import errors, sql
@@ -57,6 +58,13 @@ class Asked:
         since, until = (moment and moment.isoformat() for moment in (self.since, self.until))
         own = {"part": self.part, "keys": list(self.keys), "since": since, "until": until}
         return {**own, "on_conflict": self.on_conflict.value}
+
+    @classmethod
+    def kept(cls, data: Mapping[str, Any], *, dry_run: bool) -> "Asked":
+        """The same again, of what a restore kept."""
+        since, until = (datetime.fromisoformat(data[name]) if data[name] else None for name in ("since", "until"))
+        on_conflict = Conflict(data["on_conflict"])
+        return cls(data["part"], tuple(data["keys"]), since, until, on_conflict, dry_run)
 
 
 @dataclass(frozen=True)

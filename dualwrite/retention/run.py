@@ -70,11 +70,7 @@ def run(name: str, order: Order, watch: Watch | None = None) -> RetentionRun:
     """
     if order.force and not order.actor.reason:
         raise UsageError("force needs a reason")
-    row = policy_named(name)
-    policy = in_force(row)
-    if order.execute:
-        _require_allowed(row.enabled, policy)
-        require_approved(row, policy)
+    policy = executable(name) if order.execute else in_force(policy_named(name))
     place = vault.configured()
     with runs.only(RetentionRun, policy.subject) as owner:
         made = RetentionRun(
@@ -95,9 +91,14 @@ def run(name: str, order: Order, watch: Watch | None = None) -> RetentionRun:
     return made
 
 
-def _require_allowed(enabled: bool, policy: Policy) -> None:
-    if not enabled:
-        raise Refused(f"policy {policy.name} is not enabled")
+def executable(name: str) -> Policy:
+    """The policy of that name, if a run may carry it out now; raises as `run`."""
+    row = policy_named(name)
+    policy = in_force(row)
+    if not row.enabled:
+        raise Refused(f"policy {name} is not enabled")
+    require_approved(row, policy)
+    return policy
 
 
 def cancel(number: int, actor: Actor) -> RetentionRun:

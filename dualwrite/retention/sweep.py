@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 
+import psycopg
+from django.db import Error as DatabaseError
+
 from dualwrite.exceptions import DualWriteError
 from dualwrite.models import RetentionBackup, RetentionPolicy, RetentionRun
 from dualwrite.parameters import RETENTION_ENABLED
@@ -40,8 +43,8 @@ def _one(row: RetentionPolicy, actor: Actor) -> Swept:
     try:
         approved = is_approved(row, in_force(row))
         made = run(row.name, Order(actor, execute=approved, unattended=True))
-    except DualWriteError as exc:  # one policy's trouble is no other's
-        return Swept(row.name, None, str(exc))
+    except (DualWriteError, DatabaseError, psycopg.Error) as exc:  # one policy's trouble is no other's
+        return Swept(row.name, None, (str(exc).strip().splitlines() or [type(exc).__name__])[0])
     return Swept(row.name, made, made.error if approved else WAITS.format(name=row.name))
 
 

@@ -42,6 +42,10 @@ SELECT h.name, h.value FROM dualwrite_legal_hold AS h
  WHERE h."table" = %(subject)s AND h.released_at IS NULL AND (h.until IS NULL OR h.until > now())
  ORDER BY 1, 2
 
+-- name: try_value
+-- Whether the server takes the value for a column of that type.
+SELECT %(value)s::{type}
+
 -- name: moment
 -- Which transactions had ended before this snapshot, and of which cluster that is said.
 SELECT pg_snapshot_xmin(pg_current_snapshot())::text, (pg_control_system()).system_identifier::text

@@ -25,10 +25,13 @@ def audit(
     verb: str,
     stream: str | None = None,
     evidence: Mapping[str, Any] | None = None,
+    *,
+    before: Mapping[str, Any] | None = None,
+    after: Mapping[str, Any] | None = None,
 ) -> None:
-    """Add a line to the store's audit: who did what to which stream, and why."""
+    """Add a line to the store's audit: who did what to which stream, and why; `before`, `after`: what was changed."""
     with cursor(store) as found:
-        found.execute(statement("state", "audit"), line(actor, verb, stream, evidence=evidence))
+        found.execute(statement("state", "audit"), line(actor, verb, stream, before, after, evidence))
 
 
 def line(

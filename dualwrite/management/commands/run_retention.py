@@ -5,14 +5,15 @@ from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from typing import Any
 
-from dualwrite.exceptions import DualWriteError, UsageError
+from dualwrite.exceptions import UsageError
 from dualwrite.management import retentions
 from dualwrite.management.base import OperatorCommand, actor
 from dualwrite.management.progress import JsonLines, Steps
 from dualwrite.models import RetentionPolicy, RetentionRun
 from dualwrite.retention.approval import approve
 from dualwrite.retention.enabling import disable, enable
-from dualwrite.retention.run import Order, cancel, run
+from dualwrite.retention.run import Order, cancel
+from dualwrite.retention.several import run_each
 from dualwrite.runs import Watch
 from dualwrite.stages import Store
 from dualwrite.stores import reaching
@@ -60,14 +61,11 @@ class Command(OperatorCommand):
                 return self._switch(options, verb)
         with ExitStack() as stack:
             told = JsonLines() if options["json"] else stack.enter_context(Steps())
-            runs, refused = _each(options, told)
-        self._tell(options, runs, {name: str(exc) for name, exc in refused.items()})
-        return max([retentions.exit_code(runs), *(exc.exit_code for exc in refused.values())])
-
-    def _tell(self, options: dict[str, Any], runs: list[RetentionRun], refused: dict[str, str]) -> None:
-        data = [retentions.as_data(made) for made in runs]
-        data += [{"policy": name, "status": "refused", "sentence": why} for name, why in refused.items()]
-        self.answer(options, {"dry_run": not options["execute"], "policies": data}, retentions.text(runs, refused))
+            order = Order(actor(options), execute=options["execute"], force=options["force"])
+            each = run_each(options["policy"], order, lambda name: Watch(told.follow(name)))
+        refused = {name: str(exc) for name, exc in each.refused.items()}
+        self.answer(options, retentions.told_data(each, order), retentions.text(each.runs, refused))
+        return max([retentions.exit_code(each.runs), *(exc.exit_code for exc in each.refused.values())])
 
     def _switch(self, options: dict[str, Any], verb: Callable[[str, Actor], RetentionPolicy]) -> int:
         if not options["policy"]:
@@ -87,26 +85,3 @@ class Command(OperatorCommand):
         made = cancel(options["cancel"], actor(options))
         self.answer(options, retentions.as_data(made), f"retention run {made.pk} is asked to stop")
         return 0
-
-
-def _each(options: dict[str, Any], told: Steps | JsonLines) -> tuple[list[RetentionRun], dict[str, DualWriteError]]:
-    """Each policy for itself: one that is refused keeps no other from being looked at."""
-    runs: list[RetentionRun] = []
-    refused: dict[str, DualWriteError] = {}
-    order = Order(actor(options), execute=options["execute"], force=options["force"])
-    names = _names(options)
-    for name in names:
-        try:
-            runs.append(run(name, order, Watch(told.follow(name))))
-        except DualWriteError as exc:
-            if options["policy"] or exc.exit_code == UsageError.exit_code:
-                raise
-            refused[name] = exc
-    return runs, refused
-
-
-def _names(options: dict[str, Any]) -> list[str]:
-    if options["policy"]:
-        return [options["policy"]]
-    with reaching(Store.REGISTRY):
-        return list(RetentionPolicy.objects.filter(enabled=True).values_list("name", flat=True))
