@@ -12,6 +12,7 @@ from django.utils import timezone
 from dualwrite.admin.forms import REASON_NEEDED
 from dualwrite.admin.reading import ReadOnly
 from dualwrite.admin.retention.pages import OfVerbs
+from dualwrite.admin.retention.restore_form import MOMENT
 from dualwrite.admin.retention.verbs import Done, Question, Verb, actor
 from dualwrite.exceptions import DualWriteError, UnknownName
 from dualwrite.models import LegalHold
@@ -25,6 +26,7 @@ class HoldForm(forms.ModelForm):  # type: ignore[type-arg]
 
     table = forms.ChoiceField()
     name = forms.ChoiceField(required=False, help_text="What the value names; empty: the whole table.")
+    until = forms.DateTimeField(required=False, help_text=f"When it ends by itself; empty: when released. {MOMENT}")
     reason = forms.CharField(widget=AdminTextareaWidget(attrs={"rows": 3}), error_messages={"required": REASON_NEEDED})
 
     class Meta:

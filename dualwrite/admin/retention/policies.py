@@ -32,12 +32,11 @@ class PolicyAdmin(OfVerbs):
     verbs = VERBS
     actions = None
     list_display = ("name", "table", "action", "period", "enabled", "approved", "last_run")
-    list_filter = ("enabled", "table", "action")
     search_fields = ("name", "table")
     readonly_fields = ("enabled", "period", "approved", "changed_at", "last_runs")
     fieldsets = (
-        (None, {"fields": ("name", "table", "action", "date", "days", "conditions")}),
         ("How it stands", {"fields": ("enabled", "approved", "period", "last_runs", "changed_at")}),
+        ("What goes", {"fields": ("name", "table", "action", "date", "days", "conditions")}),
         ("How it is done", {"fields": ("backup", "batch_size", ("window_begins", "window_ends"))}),
         ("Brakes", {"fields": ("max_rows", "max_percent")}),
     )
@@ -47,7 +46,7 @@ class PolicyAdmin(OfVerbs):
 
     def get_fieldsets(self, request: HttpRequest, obj: Any = None) -> Any:
         """A policy that is not there yet does not stand in any way."""
-        return self.fieldsets if obj else (*self.fieldsets[:1], *self.fieldsets[2:])
+        return self.fieldsets if obj else self.fieldsets[1:]
 
     def get_readonly_fields(self, request: HttpRequest, obj: Any = None) -> Any:
         """The name stays: runs are told by it."""
@@ -91,8 +90,8 @@ class PolicyAdmin(OfVerbs):
 
     @admin.display(description="last run")
     def last_run(self, row: RetentionPolicy) -> SafeString | str:
-        """How it went, as a link."""
-        found = RetentionRun.objects.filter(policy=row.name).first()
+        """How the last that executed went, or a dry run where none did; as a link."""
+        found = RetentionRun.objects.filter(policy=row.name).order_by("dry_run", "-id").first()
         if found is None:
             return "never"
         said = f"{'dry run' if found.dry_run else standing(found)}, {_rows(found)}, {moment(found.started_at)}"

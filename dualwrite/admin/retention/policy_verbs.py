@@ -36,7 +36,7 @@ def _plan(row: RetentionPolicy, who: Actor, data: Mapping[str, Any]) -> Done:
     made = run(row.name, Order(who))
     rows = "rows" if made.planned_rows != 1 else "row"
     return Done(
-        f"{row.name}: {made.planned_rows} {rows} would go; nothing was changed.",
+        f"Policy {row.name}: {made.planned_rows} {rows} would go; nothing was changed.",
         address("retentionrun", "change", made.pk),
         made.error,
     )
@@ -72,7 +72,7 @@ def _question_of_approval(row: RetentionPolicy) -> Question:
 
 def _approve(row: RetentionPolicy, who: Actor, data: Mapping[str, Any]) -> Done:
     made = approval.approve(row.name, who)
-    return Done(f"{row.name} is approved for {made.approved_days} days and more.")
+    return Done(f"Policy {row.name} is approved for {made.approved_days} days and more.")
 
 
 def _question_of_execution(row: RetentionPolicy) -> Question:
@@ -122,20 +122,20 @@ def _begun(name: str, after: int) -> Done:
     while time.monotonic() < deadline:
         found = RetentionRun.objects.filter(policy=name, pk__gt=after, dry_run=False).first()
         if found:
-            return Done(f"{name}: run {found.pk} is under way.", address("retentionrun", "change", found.pk))
+            return Done(f"Policy {name}: run {found.pk} is under way.", address("retentionrun", "change", found.pk))
         time.sleep(0.1)
-    waits = f"{name}: the worker was asked, and begins when it is free, within an hour or not at all."
+    waits = f"Policy {name}: the worker was asked, and begins when it is free, within an hour or not at all."
     return Done(waits, f"{address('retentionrun', 'changelist')}?policy={name}")
 
 
 def _switch_off(row: RetentionPolicy, who: Actor, data: Mapping[str, Any]) -> Done:
     enabling.disable(row.name, who)
-    return Done(f"{row.name} is disabled; a run under way stops after the batch it is at.")
+    return Done(f"Policy {row.name} is disabled; a run under way stops after the batch it is at.")
 
 
 def _switch_on(row: RetentionPolicy, who: Actor, data: Mapping[str, Any]) -> Done:
     enabling.enable(row.name, who)
-    return Done(f"{row.name} is enabled.")
+    return Done(f"Policy {row.name} is enabled.")
 
 
 def _what(policy: Policy) -> str:

@@ -3,10 +3,11 @@
 from typing import Any
 
 from django import forms
-from django.contrib.admin.widgets import AdminSplitDateTime, AdminTextareaWidget
+from django.contrib.admin.widgets import AdminTextareaWidget
 
 from dualwrite.retention.restore import Asked, Conflict
 
+MOMENT = "UTC, a day such as 2026-01-31 or a moment such as 2026-01-31 12:00."
 MEANINGS = {
     Conflict.FAIL: "restore nothing, and say how many there are",
     Conflict.SKIP: "leave those as they are, restore the others",
@@ -23,12 +24,8 @@ class RestoreForm(forms.Form):
         widget=AdminTextareaWidget(attrs={"rows": 3}),
         help_text="Only rows of these keys, one a line: a row's own key, or a value that holds can name.",
     )
-    since = forms.SplitDateTimeField(
-        required=False, widget=AdminSplitDateTime, label="From", help_text="UTC, by the policy's date."
-    )
-    until = forms.SplitDateTimeField(
-        required=False, widget=AdminSplitDateTime, label="To", help_text="Only rows from before."
-    )
+    since = forms.DateTimeField(required=False, label="From", help_text=f"By the policy's date. {MOMENT}")
+    until = forms.DateTimeField(required=False, label="To", help_text=f"Only rows from before. {MOMENT}")
     on_conflict = forms.ChoiceField(
         choices=[(how.value, f"{how.value}: {meaning}") for how, meaning in MEANINGS.items()],
         label="Rows that are in the table already",

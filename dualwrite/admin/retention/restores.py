@@ -31,13 +31,28 @@ def _question(row: RestoreRun) -> Question:
     run = row.backup.runs.order_by("-id").values_list("pk", flat=True).first() or 0
     overwrites = asked.on_conflict is Conflict.OVERWRITE and row.overwritten
     return Question(
-        says=[told(row), "All of it in one transaction: either every row comes back, or none."],
+        says=[
+            told(row),
+            f"Asked for: {_asked(row)}.",
+            "All of it in one transaction: either every row comes back, or none.",
+        ],
         risks=[f"{row.overwritten} rows that are in the table now lose what they have."] if overwrites else [],
         blocked=[f"{why_not[0].upper()}{why_not[1:]}."] if why_not else [],
         facts=facts(row.backup),
         seen=str(row.pk),
         command=command(run, asked),
     )
+
+
+def _asked(row: RestoreRun) -> str:
+    """Which rows, in words."""
+    asked = Asked.kept(row.asked, dry_run=row.dry_run)
+    said = [f"part {asked.part}" if asked.part else "", f"keys {', '.join(asked.keys)}" if asked.keys else ""]
+    said += [
+        f"from {moment(asked.since)}" if asked.since else "",
+        f"before {moment(asked.until)}" if asked.until else "",
+    ]
+    return "; ".join([*filter(None, said)] or ["all rows"]) + f"; rows that are there: {asked.on_conflict}"
 
 
 def _restore(row: RestoreRun, who: Actor, data: Mapping[str, Any]) -> Done:
@@ -53,7 +68,7 @@ class RestoreAdmin(ReadOnly, OfVerbs, OfRuns):
     )
     list_display = (
         "id",
-        "stream",
+        "backup_page",
         "kind_shown",
         "standing",
         "found",
@@ -65,14 +80,15 @@ class RestoreAdmin(ReadOnly, OfVerbs, OfRuns):
     )
     list_filter = ("status", "dry_run", "stream", "started_at")
     search_fields = ("stream", "actor", "reason", "error")
-    readonly_fields = ("kind_shown", "standing", "begun", "ended", "backup_page", "asked_shown")
+    readonly_fields = ("kind_shown", "standing", "begun", "ended", "backup_page", "asked_shown", "counted")
     fields = (
-        ("stream", "backup_page", "kind_shown"),
-        ("standing", "begun", "ended"),
-        ("actor", "reason"),
+        ("backup_page", "kind_shown"),
+        "standing",
         "error",
-        ("found", "restored", "overwritten", "skipped"),
         "asked_shown",
+        "counted",
+        ("begun", "ended"),
+        ("actor", "reason"),
         "owner",
     )
 
@@ -99,11 +115,15 @@ class RestoreAdmin(ReadOnly, OfVerbs, OfRuns):
         """The backup, as a link."""
         return link("retentionbackup", row.backup_id, row.backup)
 
+    @admin.display(description="rows")
+    def counted(self, row: RestoreRun) -> str:
+        """What came of them."""
+        return told(row) if row.found is not None else "-"
+
     @admin.display(description="asked for")
-    def asked_shown(self, row: RestoreRun) -> SafeString | str:
+    def asked_shown(self, row: RestoreRun) -> str:
         """Which rows."""
-        said = {name: value for name, value in row.asked.items() if value not in (None, [])}
-        return table((), said.items())
+        return _asked(row)
 
 
 @admin.register(DrillRun)

@@ -33,7 +33,7 @@ def told(made: RestoreRun) -> str:
     """What came of it."""
     would = "would be " if made.dry_run else ""
     counts = f"{made.restored} rows {would}restored, {made.overwritten} overwritten, {made.skipped} left as they are"
-    return f"Of {made.found} rows asked for, {counts}.{' Nothing was changed.' if made.dry_run else ''}"
+    return f"Of {made.found} rows asked for, {counts}."
 
 
 def _by_worker(row: RetentionBackup, run: RetentionRun, asked: Asked, who: Actor) -> Done:

@@ -88,16 +88,17 @@ class RetentionRunAdmin(ReadOnly, OfVerbs, OfRuns):
         "backup_page",
         "resumed",
         "frozen_shown",
+        "counted",
     )
     fields = (
-        ("policy", "stream", "kind_shown"),
+        ("policy", "kind_shown"),
         ("standing", "state"),
-        ("begun", "ended", "seconds"),
-        ("actor", "reason", "forced"),
         "error",
-        ("planned_rows", "removed", "changed", "held"),
+        "counted",
         "backup_page",
         "plan_shown",
+        ("begun", "ended", "seconds"),
+        ("actor", "reason"),
         ("owner", "resumed", "cancel_asked_by"),
         "frozen_shown",
     )
@@ -128,6 +129,15 @@ class RetentionRunAdmin(ReadOnly, OfVerbs, OfRuns):
     def ended(self, row: RetentionRun) -> str:
         """When it ended, to the second."""
         return moment(row.finished_at)
+
+    @admin.display(description="rows")
+    def counted(self, row: RetentionRun) -> str:
+        """What became of those that were planned."""
+        if row.dry_run or row.removed is None:
+            return f"{row.planned_rows} planned" if row.planned_rows is not None else "-"
+        stayed = [f"{row.changed} had changed and stayed"] if row.changed else []
+        stayed += [f"{row.held} were held and stayed"] if row.held else []
+        return "; ".join([f"{row.planned_rows} planned", f"{row.removed} removed", *stayed])
 
     @admin.display(description="plan")
     def plan_shown(self, row: RetentionRun) -> SafeString | str:
