@@ -17,6 +17,7 @@ LINKS = {
     "info": "info",
     "status": "status",
     "dual-write-status": "dual-write-status",
+    "retention-status": "retention-status",
     "prometheus": "prometheus",
 }
 
@@ -30,4 +31,6 @@ class IndexView(OperatorView):
             relation: {"href": reverse(name, request=request)} for relation, name in LINKS.items()
         }
         links["health-component"] = {"href": f"{links['health']['href']}/{{component}}", "templated": True}
+        runs = reverse("retention-status", request=request).removesuffix("status")
+        links["retention-one-run"] = {"href": f"{runs}runs/{{id}}", "templated": True}
         return Response({"_links": links})

@@ -6,6 +6,7 @@ from actuator.health import ComponentView, HealthView, LivenessView, LivezView, 
 from actuator.index import IndexView
 from actuator.info import InfoView
 from actuator.metrics import MetricsView
+from actuator.retention import CancelView, OneRunView, RetentionRunView, RetentionStatusView
 from actuator.status import DualWriteStatusView, StatusView
 from actuator.view import UnknownEndpoint
 
@@ -18,6 +19,10 @@ urlpatterns = [
     path("actuator/info", InfoView.as_view(), name="info"),
     path("actuator/status", StatusView.as_view(), name="status"),
     path("actuator/dual-write/status", DualWriteStatusView.as_view(), name="dual-write-status"),
+    path("actuator/retention/status", RetentionStatusView.as_view(), name="retention-status"),
+    path("actuator/retention/run", RetentionRunView.as_view(), name="retention-run"),
+    path("actuator/retention/runs/<int:number>", OneRunView.as_view(), name="retention-one-run"),
+    path("actuator/retention/runs/<int:number>/cancel", CancelView.as_view(), name="retention-cancel"),
     path("actuator/prometheus", MetricsView.as_view(), name="prometheus"),
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("livez", LivezView.as_view(), name="livez"),

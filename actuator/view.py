@@ -4,14 +4,15 @@ from collections.abc import Iterable
 from typing import Any
 
 from rest_framework.exceptions import NotFound
-from rest_framework.negotiation import BaseContentNegotiation
+from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
 
 
-class OneFormat(BaseContentNegotiation):
-    """Answers in the view's one format, whatever is asked for: a browser or a probe shall see something."""
+class OneFormat(DefaultContentNegotiation):
+    """Answers in the view's one format, whatever is asked for: a browser or a probe shall see something. What is sent
+    must be of a format that the view reads."""
 
     def select_renderer(
         self, request: Request, renderers: Iterable[BaseRenderer], format_suffix: str | None = None

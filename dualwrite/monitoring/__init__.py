@@ -6,6 +6,7 @@ The flow, in the order of the data:
 2. `side_by_side` runs questions in threads, each with a limit: what hangs is left behind, never waited for.
 3. `checks` are the questions about health, declared as frozen dataclasses; `health` runs them.
 4. `streams` asks the same way how the streams stand; `overview` puts both together into one report.
+   `retention` tells how that stands, for its check and for operators.
 5. `snapshot` keeps what Prometheus is shown for some seconds; `collector` turns it into metrics.
 
 Nothing here knows HTTP; commands, endpoints and metrics render the same answers.

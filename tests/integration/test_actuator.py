@@ -11,6 +11,7 @@ from rest_framework.test import APIRequestFactory
 
 from actuator import health
 from actuator.health import ReadyzView
+from dualwrite.models import RetentionRun
 from dualwrite.monitoring import streams
 from dualwrite.monitoring.side_by_side import Outcome
 from dualwrite.stages import Store
@@ -26,6 +27,7 @@ OPERATORS = [
     "/actuator/info",
     "/actuator/status",
     "/actuator/dual-write/status",
+    "/actuator/retention/status",
     "/actuator/prometheus",
     "/metrics",
 ]
@@ -61,10 +63,11 @@ def problem(client: Client, method: str, path: str, **headers: Any) -> dict[str,
 
 @pytest.mark.usefixtures("stores")
 def test_every_link_of_the_index_answers(client: Client) -> None:
+    run = RetentionRun.objects.create(stream="audit_log", policy="audit_log", status="planned")
     links = client.get("/actuator").json()["_links"]
     assert links["self"]["href"] == "http://testserver/actuator"
     for link in links.values():
-        href = link["href"].replace("{component}", "redis")
+        href = link["href"].replace("{component}", "redis").replace("{id}", str(run.pk))
         assert client.get(href).status_code == 200, href
 
 
@@ -186,7 +189,7 @@ def test_an_unknown_endpoint_is_a_problem_document(client: Client, path: str, me
 def test_an_unknown_component_lists_the_valid_ones(client: Client) -> None:
     found = problem(client, "GET", "/actuator/health/nothing")
     assert found["status"] == 404
-    assert "valid: database, diskSpace, dualWrite, redis, relay, screener" in found["detail"]
+    assert "valid: database, diskSpace, dualWrite, redis, relay, retention, screener" in found["detail"]
 
 
 def test_a_method_that_is_not_offered_is_a_problem_document_naming_those_that_are(client: Client) -> None:

@@ -83,6 +83,7 @@ def test_what_cannot_be_asked_because_a_store_is_away_is_unknown(monkeypatch: py
         "relay": Status.UNKNOWN,
         "dualWrite": Status.UNKNOWN,
         "configService": Status.UP,
+        "retention": Status.UP,
         "diskSpace": Status.UP,
     }
 

@@ -6,6 +6,7 @@ from dualwrite.monitoring.checks.disk import DiskSpaceCheck
 from dualwrite.monitoring.checks.dual_write import DualWriteCheck
 from dualwrite.monitoring.checks.redis import RedisCheck
 from dualwrite.monitoring.checks.relay import RelayCheck
+from dualwrite.monitoring.checks.retention import RetentionCheck
 from dualwrite.monitoring.checks.store import StoreCheck
 from dualwrite.monitoring.health import Check
 from dualwrite.stages import Store
@@ -29,6 +30,7 @@ ALL: tuple[Check, ...] = (
     RelayCheck(),
     DualWriteCheck(),
     ConfigServiceCheck(),
+    RetentionCheck(),
     DiskSpaceCheck(),
 )
 #: What the web server cannot answer a request without.

@@ -1,0 +1,101 @@
+"""Retention over HTTP: how it stands, what would go, one run, a way to stop it. Nothing is removed from here yet."""
+
+from typing import Any
+
+from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.parsers import JSONParser
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from actuator.view import OperatorView
+from dualwrite.exceptions import UsageError
+from dualwrite.management import retentions
+from dualwrite.models import RetentionRun
+from dualwrite.monitoring.retention import standing
+from dualwrite.retention.run import Order, cancel
+from dualwrite.retention.several import run_each
+from dualwrite.stages import Store
+from dualwrite.stores import reaching
+from dualwrite.switch import Actor
+
+#: Who it was, as far as can be told without keys.
+WHO = "actuator"
+#: Name → type of what a body may have.
+RUN: dict[str, type] = {"dry_run": bool, "policy": str, "reason": str}
+CANCEL: dict[str, type] = {"reason": str}
+WAITS = (
+    "executing over HTTP waits for API keys, as nobody could tell who asked; "
+    "manage.py run_retention --execute{policy} does it"
+)
+
+
+class RetentionStatusView(OperatorView):
+    """GET /actuator/retention/status."""
+
+    def get(self, request: Request) -> Response:
+        """Policies with period, approval, last and next run; backups with the last drill; holds."""
+        return Response(standing())
+
+
+class RetentionRunView(OperatorView):
+    """POST /actuator/retention/run."""
+
+    parser_classes = (JSONParser,)
+
+    def post(self, request: Request) -> Response:
+        """What would go by one policy, or by every enabled one: what `run_retention --json` prints."""
+        asked = body(request, RUN)
+        policy: str | None = asked.get("policy")
+        if not asked.get("dry_run", True):
+            raise PermissionDenied(WAITS.format(policy=f" --policy {policy}" if policy else ""))
+        order = Order(Actor(WHO, asked.get("reason", "")))
+        return Response(retentions.told_data(run_each(policy, order), order))
+
+
+class OneRunView(OperatorView):
+    """GET /actuator/retention/runs/{id}."""
+
+    def get(self, request: Request, number: int) -> Response:
+        """The run as the command tells it, and how far it is."""
+        run = _run(number)
+        own = {"actor": run.actor, "reason": run.reason, "forced": run.forced, "progress": run.progress}
+        times = {"started_at": run.started_at, "finished_at": run.finished_at}
+        return Response({**retentions.as_data(run), **own, **times})
+
+
+class CancelView(OperatorView):
+    """POST /actuator/retention/runs/{id}/cancel."""
+
+    parser_classes = (JSONParser,)
+
+    def post(self, request: Request, number: int) -> Response:
+        """Ask it to stop, which it does after the batch it is at; 409 when it has ended."""
+        asked = body(request, CANCEL)
+        _run(number)
+        return Response(retentions.as_data(cancel(number, Actor(WHO, asked.get("reason", "")))))
+
+
+def _run(number: int) -> RetentionRun:
+    with reaching(Store.REGISTRY):
+        found = RetentionRun.objects.filter(pk=number).first()
+    if found is None:
+        raise NotFound(f"there is no retention run {number}")
+    return found
+
+
+def body(request: Request, valid: dict[str, type]) -> dict[str, Any]:
+    """What was sent, empty where nothing was; raises UsageError for anything but an object of what is valid."""
+    sent = request.data
+    if not isinstance(sent, dict):
+        raise UsageError(f"the body is no JSON object; valid: {', '.join(valid)}")
+    for name, value in sent.items():
+        if name not in valid:
+            raise UsageError(f"{name!r} is not known; valid: {', '.join(valid)}")
+        if not isinstance(value, valid[name]) or value == "":
+            raise UsageError(f"{name} is to be {_WORDS[valid[name]]}")
+        if isinstance(value, str) and "\0" in value:
+            raise UsageError(f"{name} has a character that no database takes")
+    return sent
+
+
+_WORDS = {bool: "true or false", str: "text that is not empty"}
