@@ -16,7 +16,7 @@ from tests.integration.retention_pages import ACT, Keeper
 
 POLICIES = "retentionpolicy"
 FORM: dict[str, object] = {
-    "name": "old letters",
+    "name": "old_letters",
     "table": "letters",
     "action": "delete",
     "date": "sent",
@@ -57,7 +57,7 @@ def test_a_policy_is_written_in_the_form_and_the_audit_has_it(anna: Keeper) -> N
     rows = {**condition("topic", "in", "news\r\nother"), **condition("copies", "greater", "3", number=1)}
     said = anna.saves(f"{POLICIES}/add", {**FORM, "days": "400", **rows})
 
-    assert "Nothing goes by old letters before it is approved: never approved." in said
+    assert "Nothing goes by old_letters before it is approved: never approved." in said
     made = RetentionPolicy.objects.get()
     assert made.conditions == [
         {"column": "topic", "is": "in", "value": ["news", "other"]},
@@ -97,8 +97,9 @@ def test_a_form_sent_as_it_was_shown_changes_nothing(anna: Keeper) -> None:
     ("values", "field", "sentence"),
     [
         ({"table": "dualwrite_audit"}, "table", "not one of the available choices"),
-        ({"table": "audit_log", "date": "sent"}, "date", "Old letters: date 'sent' of audit_log; valid: at."),
+        ({"table": "audit_log", "date": "sent"}, "date", "Old_letters: date 'sent' of audit_log; valid: at."),
         ({"table": "audit_log", "date": "at", "action": "archive"}, "action", "valid: delete."),
+        ({"name": "two words"}, "name", "Letters, digits, and - _ . only"),
         ({"backup": ""}, "backup", "Rows are never deleted without a backup."),
         ({"days": "0"}, "days", "greater than or equal to 1"),
         ({"days": "2000000000"}, "days", "days ago there was no calendar"),

@@ -17,7 +17,7 @@ from dualwrite.admin.retention.background import send
 from dualwrite.admin.retention.pages import OfVerbs
 from dualwrite.admin.retention.restore_form import RestoreForm
 from dualwrite.admin.retention.restoring import begin, facts
-from dualwrite.admin.retention.shown import link, moment, size, table
+from dualwrite.admin.retention.shown import day, link, moment, size, table
 from dualwrite.admin.retention.verbs import Done, Verb, actor, address
 from dualwrite.exceptions import DualWriteError
 from dualwrite.models import BackupState, RetentionBackup
@@ -55,9 +55,9 @@ class BackupAdmin(ReadOnly, OfVerbs):
         ),
     )
     actions = ("drill_backups",)
-    list_display = ("id", "table", "policy", "rows", "stored", "made", "expires_at", "state", "drilled", "finding")
-    list_filter = ("state", "table", "policy", "made_at")
-    search_fields = ("table", "policy", "location", "finding")
+    # No filters beside the list, which is wide; its search knows the states as well.
+    list_display = ("id", "table", "policy", "rows", "stored", "made_on", "expires_on", "state", "tried_on", "finding")
+    search_fields = ("table", "policy", "state", "location", "finding")
     readonly_fields = ("stored", "made", "drilled", "runs_shown", "restores_shown", "parts_shown")
     fields = (
         ("table", "policy", "state"),
@@ -109,11 +109,26 @@ class BackupAdmin(ReadOnly, OfVerbs):
         return size(row.bytes)
 
     @admin.display(description="made", ordering="made_at")
+    def made_on(self, row: RetentionBackup) -> str:
+        """The day."""
+        return day(row.made_at)
+
+    @admin.display(description="expires", ordering="expires_at")
+    def expires_on(self, row: RetentionBackup) -> str:
+        """The day."""
+        return day(row.expires_at)
+
+    @admin.display(description="tried", ordering="drilled_at")
+    def tried_on(self, row: RetentionBackup) -> str:
+        """The day of the last drill."""
+        return day(row.drilled_at, "never")
+
+    @admin.display(description="made")
     def made(self, row: RetentionBackup) -> str:
         """When, to the second."""
         return moment(row.made_at)
 
-    @admin.display(description="tried", ordering="drilled_at", empty_value="never")
+    @admin.display(description="tried")
     def drilled(self, row: RetentionBackup) -> str:
         """When it was last restored into nothing."""
         return moment(row.drilled_at) if row.drilled_at else "never"

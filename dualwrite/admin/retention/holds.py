@@ -13,6 +13,7 @@ from dualwrite.admin.forms import REASON_NEEDED
 from dualwrite.admin.reading import ReadOnly
 from dualwrite.admin.retention.pages import OfVerbs
 from dualwrite.admin.retention.restore_form import MOMENT
+from dualwrite.admin.retention.shown import day
 from dualwrite.admin.retention.verbs import Done, Question, Verb, actor
 from dualwrite.exceptions import DualWriteError, UnknownName
 from dualwrite.models import LegalHold
@@ -94,8 +95,8 @@ class LegalHoldAdmin(ReadOnly, OfVerbs):
     verbs = (
         Verb("release", "Release", "let its rows go again", _release, _question, why_not=_why_not_release, stops=True),
     )
-    list_display = ("id", "table", "name", "value", "in_force", "reason", "by", "since", "until")
-    list_filter = ("table", ("released_at", admin.EmptyFieldListFilter), "since")
+    list_display = ("id", "what", "in_force", "reason", "by", "since_day", "until_day")
+    list_filter = ("table", ("released_at", admin.EmptyFieldListFilter))
     search_fields = ("table", "name", "value", "reason", "by")
     shown = ("in_force", "by", "since", "released_at", "released_by", "released_because")
 
@@ -119,6 +120,21 @@ class LegalHoldAdmin(ReadOnly, OfVerbs):
         """Hold it, as the command does."""
         made = holds.hold(obj.table, actor(request, obj.reason), obj.name, obj.value, obj.until)
         obj.pk, obj.by = made.pk, made.by
+
+    @admin.display(description="what", ordering="table")
+    def what(self, row: LegalHold) -> str:
+        """What is held."""
+        return str(row)
+
+    @admin.display(description="since", ordering="since")
+    def since_day(self, row: LegalHold) -> str:
+        """The day."""
+        return day(row.since)
+
+    @admin.display(description="until", ordering="until")
+    def until_day(self, row: LegalHold) -> str:
+        """The day on which it ends by itself."""
+        return day(row.until, "released")
 
     @admin.display(description="in force", boolean=True)
     def in_force(self, row: LegalHold) -> bool:

@@ -27,6 +27,9 @@ FIELDS = (
 )
 
 
+NAMES = "Letters, digits, and - _ . only, as commands name it. It stays."
+
+
 class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
     """What an operator may say of a policy; whether it is enabled and approved is said by verbs."""
 
@@ -38,6 +41,10 @@ class PolicyForm(forms.ModelForm):  # type: ignore[type-arg]
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        if "name" in self.fields:
+            self.fields["name"] = forms.RegexField(
+                r"\A[\w.-]+\Z", max_length=100, help_text=NAMES, error_messages={"invalid": NAMES}
+            )
         if "table" in self.fields:  # whoever may only look has no fields
             self.fields["table"] = _choice("table", [(s.name, s.name) for s in all_subjects()], self.fields["table"])
             self.fields["date"] = _choice("date", _named(lambda s: s.dates), self.fields["date"])

@@ -66,19 +66,8 @@ class RestoreAdmin(ReadOnly, OfVerbs, OfRuns):
     verbs = (
         Verb("restore", "Restore these rows", "bring back what was counted", _restore, _question, why_not=_why_not),
     )
-    list_display = (
-        "id",
-        "backup_page",
-        "kind_shown",
-        "standing",
-        "found",
-        "restored",
-        "overwritten",
-        "skipped",
-        "actor",
-        "begun",
-    )
-    list_filter = ("status", "dry_run", "stream", "started_at")
+    list_display = ("id", "backup_page", "kind_shown", "standing", "counted", "actor", "begun")
+    list_filter = ("status", "dry_run")
     search_fields = ("stream", "actor", "reason", "error")
     readonly_fields = ("kind_shown", "standing", "begun", "ended", "backup_page", "asked_shown", "counted")
     fields = (

@@ -63,20 +63,8 @@ class RetentionRunAdmin(ReadOnly, OfVerbs, OfRuns):
         Verb("policy", "Its policy", "approve it, carry it out, switch it off", elsewhere=_policy),
     )
     actions = ("cancel_runs",)
-    list_display = (
-        "id",
-        "policy",
-        "kind_shown",
-        "standing",
-        "state",
-        "planned_rows",
-        "removed",
-        "changed",
-        "held",
-        "actor",
-        "begun",
-    )
-    list_filter = ("status", "dry_run", "policy", "started_at")
+    list_display = ("id", "policy", "kind_shown", "standing", "counted", "actor", "begun")
+    list_filter = ("status", "dry_run", "policy")
     search_fields = ("policy", "stream", "actor", "error")
     list_select_related = ("backup",)
     readonly_fields = (

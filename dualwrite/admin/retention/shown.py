@@ -80,6 +80,11 @@ def moment(value: datetime | None) -> str:
     return f"{value:%Y-%m-%d %H:%M:%S %Z}" if value else "-"
 
 
+def day(value: datetime | None, never: str = "-") -> str:
+    """The day alone, for lists."""
+    return f"{value:%Y-%m-%d}" if value else never
+
+
 def link(model: str, number: object, text: object = "") -> SafeString | str:
     """A link to a row's page."""
     return format_html('<a href="{}">{}</a>', address(model, "change", number), text or number)
