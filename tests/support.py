@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from typing import Any, LiteralString, TypeVar
+from typing import Any, LiteralString, Protocol, TypeVar
 
 import pytest
 from django.db import connections
@@ -101,7 +101,15 @@ def at_work(work: Callable[[], T]) -> Iterator["Future[T]"]:
         yield pool.submit(run)
 
 
-def until_it_waits(observer: Session, work: "Future[Any]") -> None:
+class Work(Protocol):
+    """What may be done already, such as a future."""
+
+    def done(self) -> bool:
+        """Whether it is."""
+        ...
+
+
+def until_it_waits(observer: Session, work: Work) -> None:
     """Return when a session of the observer's database waits for another one's lock; fail when the work ends first."""
     waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
     deadline = time.monotonic() + 20

@@ -82,7 +82,8 @@ def _user() -> str:
 def _require_text(options: dict[str, Any]) -> None:
     for name, value in options.items():
         try:
-            str(value).encode()
+            # The text of a list has what cannot be encoded escaped.
+            "".join(map(str, value if isinstance(value, list) else [value])).encode()
         except UnicodeEncodeError as exc:
             raise UsageError(f"--{name.replace('_', '-')} is not valid UTF-8") from exc
 

@@ -14,7 +14,7 @@ from dualwrite.retention.vault import Vault
 from dualwrite.retention.verify import receive, require_same
 from dualwrite.runs import Outcome, Watch
 from dualwrite.stages import Store
-from dualwrite.stores import answering, dedicated, reaching
+from dualwrite.stores import dedicated, failing, reaching
 from dualwrite.switch import Actor
 
 PASSED, FAILED = "passed", "failed"
@@ -94,7 +94,7 @@ def _restore(row: RetentionBackup, place: Vault, watch: Watch) -> None:
     _require_chained(row, place)
     backup = backups.opened(row, place)
     with (
-        answering(Store.REGISTRY),
+        failing(Store.REGISTRY),
         dedicated(Store.REGISTRY, "retention drill", limits=LIMITS) as session,
         watch.session(session),
     ):

@@ -9,7 +9,7 @@ from dualwrite.retention.planner import LIMITS, both_clocks
 from dualwrite.retention.vault import Vault
 from dualwrite.sql import statement
 from dualwrite.stages import Store
-from dualwrite.stores import Session, failing, dedicated
+from dualwrite.stores import Session, dedicated, failing
 from dualwrite.switch import Actor
 
 

@@ -22,7 +22,7 @@ from dualwrite.retention.planner import LIMITS
 from dualwrite.retention.verify import require_same
 from dualwrite.runs import Outcome, Watch
 from dualwrite.stages import Store
-from dualwrite.stores import Session, failing, dedicated, reaching
+from dualwrite.stores import Session, dedicated, failing, reaching
 from dualwrite.switch import Actor
 
 

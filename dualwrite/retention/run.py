@@ -31,7 +31,7 @@ from dualwrite.retention.verify import verify
 from dualwrite.runs import Outcome, Watch
 from dualwrite.sql import statement
 from dualwrite.stages import Store
-from dualwrite.stores import failing, cursor, reaching
+from dualwrite.stores import cursor, failing, reaching
 from dualwrite.switch import Actor
 
 

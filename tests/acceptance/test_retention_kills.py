@@ -3,6 +3,8 @@
 What is gone from the table is exactly what a restore brings back, row for row, all columns.
 """
 
+import json
+import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +14,10 @@ import pytest
 from dualwrite.models import RetentionBackup, RetentionRun, RetentionState
 from dualwrite.retention.restore import Conflict
 from dualwrite.runs import holder
-from dualwrite.stores import Session
+from dualwrite.stages import Store
+from dualwrite.stores import Session, dedicated
 from tests.integration.letters import (
+    LONG_AGO,
     approved,
     brought_back,
     execute,
@@ -23,8 +27,8 @@ from tests.integration.letters import (
     send,
     texts,
 )
-from tests.process import killed_at
-from tests.support import one
+from tests.process import killed_at, manage, start
+from tests.support import one, until_it_waits
 
 OLD, HELD, YOUNG = 420, 30, 10
 #: Where a run may be killed, and what becomes of its state when the next one begins.
@@ -61,10 +65,10 @@ def sent(letterbox: Session, backups: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return letterbox
 
 
-def let_go() -> None:
+def let_go(table: str = "letters") -> None:
     """Return when the server has noticed that the process is gone."""
     deadline = time.monotonic() + 20
-    while holder("retention", "letters") is not None:
+    while holder("retention", table) is not None:
         assert time.monotonic() < deadline
         time.sleep(0.01)
 
@@ -190,3 +194,51 @@ def test_a_restore_killed_before_its_commit_brings_nothing_back_and_can_be_done_
     assert texts(sent) == left
     assert brought_back(done).restored == OLD
     assert texts(sent) == before
+
+
+@pytest.fixture
+def audit(registry: Session, backups: Path) -> Session:
+    """Fifty old rows of the business audit in five batches, and an approved policy."""
+    registry.execute(
+        "INSERT INTO audit_log (at, actor, action, object_type, object_key)"
+        " SELECT now() - make_interval(days => %s, secs => g), 'jane', 'update', 'membership', 'key ' || g"
+        " FROM generate_series(1, 50) AS g",
+        (LONG_AGO,),
+    )
+    approved("audit", table="audit_log", date="at", batch_size=10)
+    return registry
+
+
+def test_the_command_is_killed_in_the_midst_of_a_batch_and_is_given_again(audit: Session, backups: Path) -> None:
+    words = ("run_retention", "--execute", "--policy", "audit", "--json")
+    before = texts(audit, "audit_log")
+    place = {"BACKUP_STORAGE_URL": str(backups), "INSTRUMENT_REGISTRY_RETENTION_SESSIONS": "1"}
+    with dedicated(Store.REGISTRY, "test") as somebody, somebody.transaction():
+        somebody.execute("SELECT FROM audit_log WHERE id = %s FOR UPDATE", (sorted(before)[25],))
+        process = start(*words, **place)
+        try:
+            until_it_waits(audit, Process(process))
+        finally:
+            process.kill()
+            process.communicate()
+    assert len(texts(audit, "audit_log")) == 30
+    let_go("audit_log")
+
+    done = manage(*words, **place)
+
+    assert done.returncode == 0, done.stderr
+    (told,) = json.loads(done.stdout)["policies"]
+    assert (told["status"], told["removed"], texts(audit, "audit_log")) == ("complete", 50, {})
+    back = manage("restore_backup", str(told["run"]), **place)
+    assert (back.returncode, "Traceback" in back.stderr) == (0, False)
+    assert texts(audit, "audit_log") == before
+
+
+class Process:
+    """A process as work that is done or not."""
+
+    def __init__(self, process: "subprocess.Popen[str]") -> None:
+        self._process = process
+
+    def done(self) -> bool:
+        return self._process.poll() is not None

@@ -28,12 +28,24 @@ def written(lines: list[bytes]) -> tuple[bytes, Part]:
     return file.getvalue(), made
 
 
+def batch(first: int, rows: int) -> Batch:
+    """Of those lines."""
+    text = b"".join(LINES[first : first + rows])
+    return Batch(str(first), str(first + rows - 1), rows, len(text), hashlib.sha256(text).hexdigest())
+
+
+def place(first: int) -> int:
+    """Where a line begins in the text."""
+    return sum(map(len, LINES[:first]))
+
+
 DATA, MADE = written(LINES)
+BATCHES = (batch(0, 300), batch(300, 200))
 
 
 def test_a_part_is_read_as_it_was_written() -> None:
-    part.check(io.BytesIO(DATA), MADE)
-    assert b"".join(part.lines(io.BytesIO(DATA))) == b"".join(LINES)
+    part.check(io.BytesIO(DATA), MADE, BATCHES)
+    assert b"".join(part.Expanding(io.BytesIO(DATA))) == b"".join(LINES)
     assert (MADE.rows, MADE.bytes) == (500, len(DATA))
 
 
@@ -42,29 +54,43 @@ def test_any_bit_that_flips_is_seen(bit: int) -> None:
     changed = bytearray(DATA)
     changed[bit // 8] ^= 1 << bit % 8
     with pytest.raises(BackupUnusable):
-        part.check(io.BytesIO(changed), MADE)
+        part.check(io.BytesIO(changed), MADE, BATCHES)
 
 
 @given(st.integers(0, len(DATA) - 1))
 def test_any_byte_that_is_cut_off_is_seen(length: int) -> None:
     with pytest.raises(BackupUnusable):
-        part.check(io.BytesIO(DATA[:length]), MADE)
-    with pytest.raises(BackupUnusable):
-        list(part.lines(io.BytesIO(DATA[:length])))
+        part.check(io.BytesIO(DATA[:length]), MADE, BATCHES)
 
 
 @pytest.mark.parametrize("more", [b"\0", DATA, b"x" * 100])
 def test_anything_behind_the_end_is_seen(more: bytes) -> None:
     with pytest.raises(BackupUnusable):
-        part.check(io.BytesIO(DATA + more), MADE)
+        part.check(io.BytesIO(DATA + more), MADE, BATCHES)
+
+
+@pytest.mark.parametrize("told", [{"bytes": 1}, {"sha256": "0" * 64}, {"sha256": ""}])
+def test_a_part_of_which_something_else_is_told_is_seen(told: dict[str, Any]) -> None:
+    with pytest.raises(BackupUnusable):
+        part.check(io.BytesIO(DATA), replace(MADE, **told), BATCHES)
 
 
 @pytest.mark.parametrize(
-    "told", [{"rows": 499}, {"bytes": 1}, {"sha256": "0" * 64}, {"content": "0" * 64}, {"rows": 501}]
+    "batches",
+    [
+        (),
+        BATCHES[:1],
+        BATCHES[1:],
+        BATCHES[::-1],
+        (*BATCHES, batch(0, 1)),
+        (BATCHES[0], replace(BATCHES[1], rows=199)),
+        (BATCHES[0], replace(BATCHES[1], sha256="0" * 64)),
+        (BATCHES[0], replace(BATCHES[1], text_bytes=BATCHES[1].text_bytes - 1)),
+    ],
 )
-def test_a_part_of_which_something_else_is_told_is_seen(told: dict[str, Any]) -> None:
-    with pytest.raises(BackupUnusable):
-        part.check(io.BytesIO(DATA), replace(MADE, **told))
+def test_a_part_that_has_other_batches_than_were_sent_is_seen(batches: tuple[Batch, ...]) -> None:
+    with pytest.raises(BackupUnusable, match="does not have the 500 rows"):
+        part.check(io.BytesIO(DATA), MADE, batches)
 
 
 TEXTS = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=20)
@@ -95,21 +121,23 @@ def test_a_value_of_a_line_is_what_the_server_had(values: list[str], data: st.Da
 
 @given(st.integers(0, 500), st.integers(0, 500))
 def test_rows_of_a_part_are_taken_by_their_place(first: int, count: int) -> None:
-    assert b"".join(taken(io.BytesIO(DATA), first, count)) == b"".join(LINES[first : first + count])
+    text = b"".join(LINES[first : first + count])
+    assert b"".join(taken(io.BytesIO(DATA), place(first), len(text))) == text
 
 
-def batch(first: int, rows: int) -> Batch:
-
-    text = b"".join(LINES[first : first + rows])
-    return Batch(str(first), str(first + rows - 1), rows, hashlib.sha256(text).hexdigest())
+@given(st.lists(st.binary(max_size=5), max_size=9), st.lists(st.integers(0, 7), max_size=6))
+def test_text_is_cut_by_its_bytes(pieces: list[bytes], sizes: list[int]) -> None:
+    text, found = b"".join(pieces), [b"".join(own) for own in part.cut(iter(pieces), sizes)]
+    ends = [sum(sizes[:number]) for number in range(len(sizes) + 1)]
+    assert found == [text[first:last] for first, last in zip(ends, [*ends[1:], None], strict=True)]
 
 
 def test_a_batch_is_taken_only_as_it_was_exported() -> None:
-    assert b"".join(batch_of(io.BytesIO(DATA), 100, batch(100, 50), "x")) == b"".join(LINES[100:150])
-    for before, wrong in [(101, batch(100, 50)), (100, replace(batch(100, 50), rows=49)), (480, batch(480, 20))]:
+    assert b"".join(batch_of(io.BytesIO(DATA), place(100), batch(100, 50), "x")) == b"".join(LINES[100:150])
+    for before, wrong in [(101, batch(100, 50)), (100, replace(batch(100, 50), text_bytes=9)), (480, batch(480, 20))]:
         changed, _ = written([line.replace(b"line 499", b"line 498") for line in LINES])
         with pytest.raises(BackupUnusable, match="are not what was exported"):
-            list(batch_of(io.BytesIO(changed), before, wrong, "x"))
+            list(batch_of(io.BytesIO(changed), place(before), wrong, "x"))
 
 
 MANIFEST = Manifest(
@@ -127,14 +155,14 @@ MANIFEST = Manifest(
     server={"version": "180000"},
     previous="",
     moment=Moment("7", "8"),
-    parts=(Stored(MADE, (batch(0, 300), batch(300, 200))),),
+    parts=(Stored(MADE, BATCHES),),
 )
 
 
 def test_a_manifest_is_read_as_it_was_written() -> None:
     assert manifest.decoded(MANIFEST.encoded()) == MANIFEST
     assert (MANIFEST.rows, MANIFEST.size) == (500, len(DATA))
-    assert [before for _, before in MANIFEST.parts[0].placed()] == [0, 300]
+    assert [before for _, before in MANIFEST.parts[0].placed()] == [0, place(300)]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +177,7 @@ def test_a_manifest_is_read_as_it_was_written() -> None:
         MANIFEST.encoded().replace(b'"form": 1', b'"form": 2'),
         MANIFEST.encoded().replace(b'"parts"', b'"pieces"'),
         MANIFEST.encoded().replace(b'"moment"', b'"time"'),
-        MANIFEST.encoded().replace(b'"content"', b'"contents"'),
+        MANIFEST.encoded().replace(b'"text_bytes"', b'"texts"'),
     ],
 )
 def test_a_manifest_that_is_none_is_told(data: bytes) -> None:

@@ -34,7 +34,7 @@ class Command(OperatorCommand):
         if options["release"] is not None:
             found = [holds.release(options["release"], actor(options))]
             said = f"hold {found[0].pk} is released: {found[0]}"
-        elif options["table"]:
+        elif options["table"] is not None:
             found = [self._held(options)]
             said = f"hold {found[0].pk}: {found[0]}; nothing of it is removed from now on"
         else:

@@ -52,6 +52,8 @@ class Command(OperatorCommand):
         """Approve, cancel, or run policy by policy."""
         if options["force"] and not options["execute"]:
             raise UsageError("--force goes with --execute")
+        if options["force"] and not options["reason"]:
+            raise UsageError("force needs a reason")
         if options["cancel"] is not None:
             return self._cancel(options)
         if options["history"]:
@@ -68,7 +70,7 @@ class Command(OperatorCommand):
         return max([retentions.exit_code(each.runs), *(exc.exit_code for exc in each.refused.values())])
 
     def _switch(self, options: dict[str, Any], verb: Callable[[str, Actor], RetentionPolicy]) -> int:
-        if not options["policy"]:
+        if options["policy"] is None:
             raise UsageError("name the policy with --policy NAME")
         row = verb(options["policy"], actor(options))
         self.answer(options, retentions.policy_data(row), retentions.policy_text(row))
