@@ -7,8 +7,11 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from dualwrite.exceptions import Refused
 from dualwrite.models import Audit, RetentionPolicy, RetentionRun
 from dualwrite.retention import approval
+from dualwrite.retention.editing import keep, remove
+from dualwrite.retention.policy import Policy
 from dualwrite.retention.run import Order, run
 from dualwrite.stores import Session
 from tests.integration.letters import OPERATOR, approved, execute, letters, policy, send
@@ -81,6 +84,31 @@ def test_a_change_is_kept_with_what_it_was_before_and_touches_nothing_else(anna:
     assert "changed since it was approved: days 500 → 400" in anna.reads(POLICIES)
 
 
+def test_an_approval_given_while_the_form_is_sent_is_not_overwritten(registry: Session) -> None:
+    before = policy()
+    run(before.name, Order(OPERATOR))
+    approval.approve(before.name, OPERATOR)
+    before.batch_size = 7
+    keep(before, OPERATOR, ["batch_size"])
+    now = RetentionPolicy.objects.get()
+    assert (now.batch_size, now.approved_days, before.approved_days) == (7, 365, None)
+
+
+def test_an_edit_while_an_approval_is_given_is_not_what_was_approved(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = policy()
+    run(made.name, Order(OPERATOR))
+    looked = approval._require_looked_at
+
+    def edited_meanwhile(found: Policy) -> None:
+        looked(found)
+        made.days = 30
+        keep(made, OPERATOR, ["days"])
+
+    monkeypatch.setattr(approval, "_require_looked_at", edited_meanwhile)
+    with pytest.raises(Refused, match="was changed meanwhile"):
+        approval.approve(made.name, OPERATOR)
+
+
 def test_a_form_sent_as_it_was_shown_changes_nothing(anna: Keeper) -> None:
     made = approved(conditions=[{"column": "copies", "is": "greater", "value": 3}])
     without_name = {name: value for name, value in FORM.items() if name != "name"}
@@ -140,6 +168,8 @@ def test_a_policy_that_ran_is_not_deleted_and_one_that_did_not_is(anna: Keeper) 
     run(made.name, Order(OPERATOR))
     assert "deletelink" not in anna.reads(POLICIES, made.pk, "change")
     assert anna.is_forbidden("POST", POLICIES, made.pk, "delete")
+    with pytest.raises(Refused, match="has runs; disable it instead"):
+        remove(made, OPERATOR)
     other = policy("never ran")
     anna.saves(f"{POLICIES}/{other.pk}/delete", {"post": "yes"})
     assert list(RetentionPolicy.objects.values_list("name", flat=True)) == ["letters"]

@@ -11,6 +11,7 @@ from dualwrite.models import RetentionBackup, RetentionPolicy, RetentionRun
 from dualwrite.monitoring.checks import check_named
 from dualwrite.monitoring.health import Result, run_checks
 from dualwrite.monitoring.status import Status
+from dualwrite.retention.approval import approve
 from dualwrite.retention.drill import drill
 from dualwrite.retention.run import Order, run
 from dualwrite.stores import Session
@@ -89,6 +90,14 @@ def test_a_run_that_broke_or_whose_process_died_is_down_until_one_ends_well(regi
     RetentionRun.objects.filter(pk=made.pk).update(status="running", backend=1)
     assert "its process died" in said()[1]
     execute()
+    assert said()[0] is Status.UP
+
+
+def test_what_happened_before_the_policy_was_approved_as_it_is_does_not_count(registry: Session) -> None:
+    approved()
+    RetentionRun.objects.create(stream="letters", policy="letters", dry_run=False, status="error", error="wrong")
+    assert said()[0] is Status.DOWN
+    approve("letters", OPERATOR)
     assert said()[0] is Status.UP
 
 

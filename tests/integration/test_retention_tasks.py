@@ -10,11 +10,16 @@ from typing import Any
 import pytest
 from celery import current_app
 from django.conf import settings
+from psycopg import errors
 
+from config.celery import app
 from dualwrite import runs, tasks
+from dualwrite.admin.retention import background
 from dualwrite.exceptions import RunLost
 from dualwrite.models import Audit, DrillRun, RestoreRun, RetentionPolicy, RetentionRun
+from dualwrite.retention import sweep
 from dualwrite.retention.restore import Asked
+from dualwrite.retention.run import Order, run
 from dualwrite.stores import Session
 from tests.integration.letters import LETTERS, approved, execute, ids, letters, policy, send
 
@@ -70,6 +75,25 @@ def test_a_policy_that_cannot_be_carried_out_keeps_no_other_from_it(
 
     assert (told["letters"]["removed"], told["broken"]["status"]) == (5, "refused")
     assert len(lines(caplog)) == 1
+
+
+def test_a_server_that_refuses_one_policy_keeps_no_other_from_it(
+    registry: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    send(registry, 5)
+    approved()
+    policy("a locked one")
+    done = run
+
+    def locked(name: str, order: Order) -> RetentionRun:
+        if name != "letters":
+            raise errors.LockNotAvailable("canceling statement due to lock timeout")
+        return done(name, order)
+
+    monkeypatch.setattr(sweep, "run", locked)
+    told = tasks.run_all()
+    assert [(one["policy"], one["removed"]) for one in told] == [("a locked one", None), ("letters", 5)]
+    assert told[0]["sentence"] == "canceling statement due to lock timeout"
 
 
 def test_a_run_under_way_is_one_line_and_no_fault(registry: Session, caplog: pytest.LogCaptureFixture) -> None:
@@ -131,6 +155,16 @@ def test_what_somebody_ordered_is_never_delivered_twice_and_what_the_schedule_do
     found = current_app.tasks
     assert [found[f"dualwrite.retention.{name}"].acks_late for name in ("run", "drill")] == [True, True]
     assert [found[f"dualwrite.retention.{name}"].acks_late for name in ("run_policy", "restore")] == [False, False]
+
+
+def test_what_is_asked_for_in_the_admin_is_forgotten_after_an_hour(monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[dict[str, Any]] = []
+    monkeypatch.setattr(app.control, "ping", lambda **_: [{"worker": "pong"}])
+    monkeypatch.setattr(app, "send_task", lambda name, **options: sent.append({"name": name, **options}))
+    background.send("dualwrite.retention.drill", "a command", number=1)
+    assert sent == [
+        {"name": "dualwrite.retention.drill", "kwargs": {"number": 1}, "expires": 3600, "retry": False},
+    ]
 
 
 def test_a_thread_of_the_web_server_sends_by_our_application() -> None:
