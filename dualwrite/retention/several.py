@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from dualwrite.exceptions import DualWriteError, UsageError
+from dualwrite.exceptions import DualWriteError
 from dualwrite.models import RetentionPolicy, RetentionRun
 from dualwrite.retention.run import Order, run
 from dualwrite.runs import Watch
@@ -20,13 +20,14 @@ class Told:
 
 
 def run_each(policy: str | None, order: Order, watch: Callable[[str], Watch] = lambda name: Watch()) -> Told:
-    """Run the policy of that name, or every enabled one; raises what refuses one that was named, and UsageError."""
+    """Run the policy of that name, or every enabled one; raises what refuses one that was named."""
     told = Told()
-    for name in [policy] if policy else _enabled():
+    # An empty name is one that is not known, not all of them.
+    for name in _enabled() if policy is None else [policy]:
         try:
             told.runs.append(run(name, order, watch(name)))
         except DualWriteError as exc:
-            if policy or exc.exit_code == UsageError.exit_code:
+            if policy is not None:
                 raise
             told.refused[name] = exc
     return told
