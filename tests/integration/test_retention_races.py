@@ -5,13 +5,19 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from psycopg import errors
 
 from dualwrite.exceptions import AlreadyRunning, DualWriteError, StoreFailed
-from dualwrite.models import LegalHold, RetentionRun
+from dualwrite.models import LegalHold, RetentionPolicy, RetentionRun
+from dualwrite.retention import trim
+from dualwrite.retention.approval import approve
 from dualwrite.retention.exceptions import TableChanged
+from dualwrite.retention.holds import release
+from dualwrite.retention.run import Order, run
 from dualwrite.stages import Store
 from dualwrite.stores import Session, dedicated
 from tests.integration.letters import (
+    OPERATOR,
     approved,
     brought_back,
     days_ago,
@@ -347,6 +353,90 @@ def test_an_archive_that_does_not_take_a_row_keeps_it_where_it_is(
 
     assert ids(letterbox) == set(range(101, 301))
     assert ids(letterbox, "letters_archive") == set(range(1, 101))
+
+
+def test_a_policy_that_is_another_one_when_its_run_is_to_go_on_begins_anew(letterbox: Session) -> None:
+    send(letterbox, 300)
+    letterbox.execute("UPDATE letters SET topic = 'kept' WHERE id > 250")
+    made = approved()
+    with doing("retention batch", broken, 2), pytest.raises(Broken):
+        execute()
+    RetentionPolicy.objects.filter(pk=made.pk).update(
+        conditions=[{"column": "topic", "is": "not_equal", "value": "kept"}]
+    )
+    run("letters", Order(OPERATOR))
+    approve("letters", OPERATOR)
+
+    done = execute()
+
+    assert (done.removed, ids(letterbox)) == (150, set(range(251, 301)))
+    states = RetentionRun.objects.filter(dry_run=False).order_by("id").values_list("state", flat=True)
+    assert list(states) == ["abandoned", "complete"]
+
+
+def test_a_longer_period_keeps_what_a_run_that_is_to_go_on_would_have_removed(letterbox: Session) -> None:
+    send(letterbox, 200)
+    send(letterbox, 100, days_ago=500)
+    made = approved()
+    with doing("retention batch", broken, 2), pytest.raises(Broken):
+        execute()
+    RetentionPolicy.objects.filter(pk=made.pk).update(days=600)
+
+    done = execute()
+
+    assert (done.removed, ids(letterbox)) == (100, set(range(201, 301)))
+
+
+def test_a_hold_ends_at_its_time_and_not_before(letterbox: Session) -> None:
+    send(letterbox, 10, recipient="past")
+    send(letterbox, 10, recipient="future")
+    send(letterbox, 10, recipient="released")
+    held_back("past", until=days_ago(0.001))
+    held_back("future", until=days_ago(-0.1))
+    release(held_back("released").pk, OPERATOR)
+    approved()
+
+    assert execute().removed == 20
+    assert ids(letterbox) == set(range(11, 21))
+
+
+def test_rows_that_the_server_would_not_take_back_are_not_removed(letterbox: Session) -> None:
+    send(letterbox, 300)
+    letterbox.execute(
+        "CREATE DOMAIN small AS integer; ALTER TABLE letters ALTER copies TYPE small;"
+        "ALTER DOMAIN small ADD CONSTRAINT is_small CHECK (VALUE <> 42) NOT VALID"
+    )
+    approved()
+    try:
+        with pytest.raises(DualWriteError, match="is_small") as raised:
+            execute()
+        assert len(str(raised.value).splitlines()) == 1
+        assert len(ids(letterbox)) == 300
+    finally:
+        letterbox.execute("DROP DOMAIN small CASCADE")
+
+
+@pytest.mark.parametrize("times", [2, 99])
+def test_a_batch_that_is_in_the_way_is_tried_again_and_not_for_ever(
+    letterbox: Session, monkeypatch: pytest.MonkeyPatch, times: int
+) -> None:
+    send(letterbox, 100)
+    approved()
+    left, go = iter(range(times)), trim._go
+
+    def in_the_way(session: Session, case: trim.Trim, place: trim.Place) -> tuple[int, int, int]:
+        if next(left, None) is not None:
+            raise errors.DeadlockDetected("for the test\nwith a second line")
+        return go(session, case, place)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(trim, "_go", in_the_way)
+        if times == 2:
+            assert execute().removed == 100
+            return
+        with pytest.raises(StoreFailed, match=r"in others' way 3 times: for the test$"):
+            execute()
+    assert execute().removed == 100
 
 
 class Broken(Exception):
