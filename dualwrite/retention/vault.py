@@ -155,7 +155,10 @@ class RemoteVault:
     def remove(self, folder: str) -> None:
         """As Vault says."""
         with _failing(f"{self._where}: {folder} cannot be removed"):
-            folders, files = self._storage.listdir(folder)
+            try:
+                folders, files = self._storage.listdir(folder)
+            except FileNotFoundError:
+                return  # some backends have folders, and this one is gone
             for name in files:
                 self._storage.delete(f"{folder}/{name}")
             for name in folders:

@@ -8,6 +8,7 @@ import boto3
 import pytest
 from botocore.exceptions import EndpointConnectionError
 from django.conf import settings
+from django.core.files.storage import FileSystemStorage
 from moto import mock_aws
 
 from dualwrite.exceptions import UsageError
@@ -175,6 +176,21 @@ def test_an_object_is_never_written_over(bucket: Bucket) -> None:
     store.remove("letters")
     store.remove("letters")
     assert bucket.names() == []
+
+
+def test_a_backend_with_folders_removes_what_is_there_and_nothing_else(tmp_path: Path) -> None:
+    store = vault.RemoteVault(FileSystemStorage(location=tmp_path), "somewhere")
+    for name in ("letters/run-1/x", "letters/run-2/x"):
+        with store.new(name) as file:
+            file.write(b"text")
+    store.remove("letters/run-1")
+    store.remove("letters/run-1")
+    assert [path.parent.name for path in tmp_path.rglob("x")] == ["run-2"]
+    with pytest.raises(BackupUnusable, match="no such file"), store.read("letters/run-1/x"):
+        raise Broken
+    tmp_path.rename(tmp_path.with_name("away"))
+    with pytest.raises(StorageFailed, match="somewhere is not there"), store.read("letters/run-2/x"):
+        raise Broken
 
 
 def test_a_file_is_never_written_over_and_never_half_there(tmp_path: Path) -> None:
