@@ -1,5 +1,6 @@
 """Fixtures of all tests. Integration and acceptance tests ask for `stores`; unit tests ask for nothing."""
 
+import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -77,13 +78,22 @@ def databases(django_db_setup: None, django_db_blocker: DjangoDbBlocker) -> Iter
         yield
 
 
+def _let_looks_end() -> None:
+    """A command does not wait for its look at the live parameters, but its databases are about to be emptied."""
+    for thread in threading.enumerate():
+        if thread.name == "live parameters":
+            thread.join(timeout=30)
+
+
 @pytest.fixture
 def stores(databases: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Both stores empty, engine installed, every stream at stage off."""
     monkeypatch.setenv("INSTRUMENT_REGISTRY_DUAL_WRITE_ENABLED", "true")
     parameters.put(parameters.Texts())
+    _let_looks_end()
     reset_stores()
     yield
+    _let_looks_end()
     for alias in connections:
         connections[alias].close()
 

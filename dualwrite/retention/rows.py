@@ -5,8 +5,9 @@ makes another one, whose number (`xmin`) is that of its transaction. Every trans
 when the snapshot of the export was taken had ended by then, so a version below it that is there now was there then,
 and was exported. No hash is as sure, or as cheap. It holds after a crash, a failover or a restore of this database,
 as the run and its snapshot are rows of it: whatever state has them has every transaction below, decided as it was, and
-numbers given anew are above. It does not hold in another cluster or after 2^31 transactions, so a run that is
-continued looks (`still_that_cluster`). Source: PostgreSQL's documentation, "Transactions and Identifiers".
+numbers given anew are above. A version above may be of a row that nobody changed: `trim` holds its values against the
+backup. It does not hold in another cluster or after 2^31 transactions, so a run that is continued looks
+(`still_that_cluster`). Source: PostgreSQL's documentation, "Transactions and Identifiers".
 """
 
 from collections.abc import Mapping, Sequence
@@ -30,8 +31,8 @@ AND = sql.SQL(" AND ")
 PLACE = sql.Identifier("retention_rows")
 #: Both ages are counted from this transaction's own number, which it has (`begin_batch`).
 SAME_VERSION = sql.SQL("age(t.xmin) > age(%(snapshot)s::xid8::xid)")
-#: The row is one of those that were loaded from the backup.
-LOADED = sql.SQL("EXISTS (SELECT FROM {} AS e WHERE e.{} = t.{})")
+#: The row is one of those that were loaded from the backup, with the values that it has there.
+LOADED = sql.SQL("EXISTS (SELECT FROM {} AS e WHERE e.{} = t.{} AND {})")
 #: The key of a streamed row neither waits to be relayed nor is parked.
 AT_REST = """
 NOT EXISTS (SELECT FROM dualwrite.waiting AS w WHERE w.stream = {stream} AND w.key = {key})
@@ -90,10 +91,10 @@ class Rows:
     def exported(self, *, loaded: bool) -> sql.Composable:
         """The condition that the row `t`, whose version may go, is one that was exported.
 
-        What was not at rest at that moment was not exported, whatever its version: then its rows are `loaded` first.
+        By its version, or, where the rows were `loaded` from the backup first, by its values.
         """
         key = sql.Identifier(self.table.key)
-        return AND.join([SAME_VERSION, LOADED.format(PLACE, key, key)]) if loaded else SAME_VERSION
+        return LOADED.format(PLACE, key, key, self._same_values) if loaded else SAME_VERSION
 
     def values(self, holds: Holds | None = None, batch: Batch | None = None, **more: object) -> dict[str, Any]:
         """What is bound with it."""
@@ -138,6 +139,12 @@ class Rows:
         return f'"{self.policy.subject.schema}"."{self.policy.subject.table}"'
 
     @property
+    def _same_values(self) -> sql.Composable:
+        """The row `t` has the values of the loaded row `e`, by their texts: not every type can be compared."""
+        same = sql.SQL('(t.{0})::text COLLATE "C" IS NOT DISTINCT FROM (e.{0})::text COLLATE "C"')
+        return AND.join([same.format(sql.Identifier(name)) for name in self.table.types])
+
+    @property
     def date(self) -> sql.Composable:
         """The date of a row `t` that tells how old it is."""
         return sql.SQL("({})").format(projection.expression(self.policy.subject.dates[self.policy.date]))
@@ -165,7 +172,7 @@ class Rows:
             "definitions": sql.SQL(", ").join(
                 [sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in self.table.types.items()]
             ),
-            "same_version": SAME_VERSION,
+            "same_values": self._same_values,
             # A row that was marked has gone as far as this policy goes.
             "is_there": sql.Identifier("t", subject.inactive) if marked else sql.SQL("true"),
         }

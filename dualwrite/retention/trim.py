@@ -1,10 +1,11 @@
-"""Batches go: each in one transaction, only rows that were exported, in the version that was exported.
+"""Batches go: each in one transaction, only rows that were exported and are as they were exported.
 
 A batch is removed by its range of keys, the policy's condition, and the version of each row (`rows`). Where fewer rows
-went than were exported, some have changed since, are held, or went before this run was broken off: the batch's rows
-are loaded from the stored part, and counted by their keys. Of a stream's table they are loaded first: a key that
-waited to be relayed was not exported, and may be at rest now. What was held at the export stays, whether or not it is
-held still: it was not exported either.
+went than were exported, the batch's rows are loaded from the stored part. Those that are there in another version but
+with the same values go too: a row that nobody changed can have a version too young to tell, where a transaction was
+open for long at the time of the export. The others are counted by their keys: changed, held, or gone before this run
+was broken off. Of a stream's table they are loaded in any case: a key that waited to be relayed was not exported, and
+may be at rest now. What was held at the export stays, whether or not it is held still: it was not exported either.
 """
 
 import threading
@@ -146,17 +147,14 @@ def _go(session: Session, case: Trim, place: Place) -> tuple[int, int, int]:
     with session.transaction():
         session.execute(statement("retention", "begin_batch"), {"subject": rows.policy.subject.name})
         held = holds.read(session, rows.policy.subject).and_also(case.held)
-        if case.moment and by_key:
+        if case.moment is None:
+            return _removed(session, case, batch, held, sql.SQL("true")), 0, 0
+        gone = 0 if by_key else _removed(session, case, batch, held, rows.exported(loaded=False))
+        if gone < batch.rows:
             _load(session, case, place)
-        exported = rows.exported(loaded=by_key) if case.moment else sql.SQL("true")
-        gone = _removed(session, case, batch, held, exported)
-        _require_same_table(session, rows)
+            _removed(session, case, batch, held, rows.exported(loaded=True))
         reach("retention batch removed")
-        if gone == batch.rows or case.moment is None:
-            return gone, 0, 0
-        if not by_key:
-            _load(session, case, place)
-        return _counted(session, case, batch)
+        return (gone, 0, 0) if gone == batch.rows else _counted(session, case, batch)
 
 
 def _removed(session: Session, case: Trim, batch: Batch, held: Holds, exported: sql.Composable) -> int:
@@ -167,6 +165,7 @@ def _removed(session: Session, case: Trim, batch: Batch, held: Holds, exported: 
     if gone != arrived:
         archive = rows.policy.subject.archive
         raise StoreFailed(f"{archive} took {arrived} of {gone} rows, so the batch stays where it was")
+    _require_same_table(session, rows)
     return gone
 
 

@@ -101,8 +101,8 @@ COPY {place} ({names}) FROM STDIN
 COPY (SELECT {columns} FROM {place} AS t ORDER BY t.ctid) TO STDOUT
 
 -- name: survivors
--- Of a batch's rows, those that are still there, and those of them that are not the version that was exported.
-SELECT count(*), count(*) FILTER (WHERE NOT {same_version})
+-- Of a batch's rows, those that are still there, and those of them that are not as they were exported.
+SELECT count(*), count(*) FILTER (WHERE NOT ({same_values}))
   FROM {table} AS t JOIN {place} AS e ON t.{key} = e.{key}
  WHERE {in_range} AND {is_there}
 

@@ -151,7 +151,6 @@ def test_a_share_is_braked_above_its_limit(goes: int, of: int, free: int, said: 
         ("22:00", "04:00", "00:00", True),
         ("22:00", "04:00", "03:59:59", True),
         ("22:00", "04:00", "04:00", False),
-        ("02:00", "02:00", "02:00", False),
     ],
 )
 def test_a_window_begins_and_ends(begins: str, ends: str, moment: str, inside: bool) -> None:
@@ -215,3 +214,8 @@ def test_only_what_is_older_than_the_cutoff_is_old() -> None:
 def test_a_table_that_is_declared_by_halves_is_told(change: dict[str, Any]) -> None:
     with pytest.raises(InvalidSubject):
         replace(SUBJECT, **change)
+
+
+def test_hours_that_end_when_they_begin_are_none() -> None:
+    with pytest.raises(InvalidPolicy, match="no scheduled run would ever work"):
+        Window(dt.time(2), dt.time(2))
