@@ -102,8 +102,7 @@ def test_a_run_that_was_broken_off_goes_on_from_there(sent: Session, bucket: Buc
     assert copied(sent) == before
 
 
-@pytest.mark.parametrize("what", ["part-00002.zst", "manifest.json"])
-@pytest.mark.parametrize("damage", [Bucket.flip, Bucket.remove])
+@pytest.mark.parametrize(("what", "damage"), [("part-00002.zst", Bucket.flip), ("manifest.json", Bucket.remove)])
 def test_an_object_that_changes_or_goes_behind_our_back_lets_nothing_go(
     sent: Session, bucket: Bucket, what: str, damage: Any
 ) -> None:
