@@ -34,7 +34,7 @@ class RetentionStatusView(OperatorView):
 
     def get(self, request: Request) -> Response:
         """Policies with period, approval, last and next run; backups with the last drill; holds."""
-        return Response(standing())
+        return Response(standing().as_data())
 
 
 class RetentionRunView(OperatorView):

@@ -75,16 +75,31 @@ class BackupStanding:
         }
 
 
-def standing() -> dict[str, Any]:
-    """All of it as JSON; raises StoreUnreachable, InvalidParameter."""
-    now, next_at = timezone.now(), next_run_at()
-    return {
-        "enabled": RETENTION_ENABLED.value(),
-        "next_run_at": next_at,
-        "policies": [one.as_data(now, next_at) for one in policies()],
-        "backups": backups().as_data(),
-        "holds": [_hold(held) for held in holds()],
-    }
+@dataclass(frozen=True)
+class Standing:
+    """All of it; `enabled`: whether the schedule does anything."""
+
+    enabled: bool
+    next_run_at: datetime | None
+    policies: list[PolicyStanding]
+    backups: BackupStanding
+    holds: list[LegalHold]
+
+    def as_data(self) -> dict[str, Any]:
+        """As JSON."""
+        now = timezone.now()
+        return {
+            "enabled": self.enabled,
+            "next_run_at": self.next_run_at,
+            "policies": [one.as_data(now, self.next_run_at) for one in self.policies],
+            "backups": self.backups.as_data(),
+            "holds": [_hold(held) for held in self.holds],
+        }
+
+
+def standing() -> Standing:
+    """How it stands now; raises StoreUnreachable, InvalidParameter."""
+    return Standing(RETENTION_ENABLED.value(), next_run_at(), policies(), backups(), holds())
 
 
 def policies() -> list[PolicyStanding]:

@@ -17,6 +17,9 @@ from dualwrite.stages import Store
 from dualwrite.stores import reaching
 from dualwrite.switch import Actor
 
+EXPIRY = "expiry of backups"
+FAULTS = (DualWriteError, DatabaseError, psycopg.Error)
+
 
 @dataclass(frozen=True)
 class Swept:
@@ -30,22 +33,30 @@ class Swept:
 def sweep(actor: Actor) -> tuple[list[Swept], list[RetentionBackup]]:
     """Every enabled policy, each for itself, then the expiry of backups; nothing where RETENTION_ENABLED is false.
 
-    Raises StoreUnreachable, and what is wrong with the backup storage.
+    What kept backups from being removed is told as that of a policy is. Raises StoreUnreachable.
     """
     if not RETENTION_ENABLED.value():
         return [], []
     with reaching(Store.REGISTRY):
         rows = list(RetentionPolicy.objects.filter(enabled=True))
-    return [_one(row, actor) for row in rows], expire(actor, vault.configured())
+    swept = [_one(row, actor) for row in rows]
+    try:
+        return swept, expire(actor, vault.configured())
+    except FAULTS as exc:  # what the policies did is told all the same
+        return [*swept, Swept(EXPIRY, None, _first_line(exc))], []
 
 
 def _one(row: RetentionPolicy, actor: Actor) -> Swept:
     try:
         approved = is_approved(row, in_force(row))
         made = run(row.name, Order(actor, execute=approved, unattended=True))
-    except (DualWriteError, DatabaseError, psycopg.Error) as exc:  # one policy's trouble is no other's
-        return Swept(row.name, None, (str(exc).strip().splitlines() or [type(exc).__name__])[0])
+    except FAULTS as exc:  # one policy's trouble is no other's
+        return Swept(row.name, None, _first_line(exc))
     return Swept(row.name, made, made.error if approved else WAITS.format(name=row.name))
+
+
+def _first_line(exc: Exception) -> str:
+    return (str(exc).strip().splitlines() or [type(exc).__name__])[0]
 
 
 WAITS = "it waits for an approval: manage.py run_retention --approve --policy {name} --reason WHY"

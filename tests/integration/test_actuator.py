@@ -189,7 +189,7 @@ def test_an_unknown_endpoint_is_a_problem_document(client: Client, path: str, me
 def test_an_unknown_component_lists_the_valid_ones(client: Client) -> None:
     found = problem(client, "GET", "/actuator/health/nothing")
     assert found["status"] == 404
-    assert "valid: database, diskSpace, dualWrite, redis, relay, retention, screener" in found["detail"]
+    assert "valid: configService, database, diskSpace, dualWrite, redis, relay, retention, screener" in found["detail"]
 
 
 def test_a_method_that_is_not_offered_is_a_problem_document_naming_those_that_are(client: Client) -> None:

@@ -10,6 +10,7 @@ from celery.contrib.testing.worker import start_worker
 from django.conf import settings
 
 from config.celery import app
+from dualwrite.configuration.refresh import REFRESHER
 from dualwrite.models import DrillRun, RestoreRun, RetentionBackup, RetentionRun
 from dualwrite.stores import Session
 from tests.integration.letters import approved, execute, ids, letters, send
@@ -28,8 +29,11 @@ def worker() -> Iterator[None]:
     """A worker in a thread of this process, with nothing left over from before."""
     app.loader.import_default_modules()
     app.control.purge()
-    with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=30):
-        yield
+    try:
+        with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=30):
+            yield
+    finally:
+        REFRESHER.stop()  # which a worker's own process ends with
 
 
 def until_it_ended(run: RetentionRun | RestoreRun | DrillRun) -> None:

@@ -18,6 +18,7 @@ from dualwrite.admin.retention import background
 from dualwrite.exceptions import RunLost
 from dualwrite.models import Audit, DrillRun, RestoreRun, RetentionPolicy, RetentionRun
 from dualwrite.retention import sweep
+from dualwrite.retention.exceptions import StorageFailed
 from dualwrite.retention.restore import Asked
 from dualwrite.retention.run import Order, run
 from dualwrite.stores import Session
@@ -94,6 +95,22 @@ def test_a_server_that_refuses_one_policy_keeps_no_other_from_it(
     told = tasks.run_all()
     assert [(one["policy"], one["removed"]) for one in told] == [("a locked one", None), ("letters", 5)]
     assert told[0]["sentence"] == "canceling statement due to lock timeout"
+
+
+def test_what_keeps_backups_from_expiring_hides_no_run(registry: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    send(registry, 5)
+    approved()
+
+    def full(*_: object) -> None:
+        raise StorageFailed("no such host")
+
+    monkeypatch.setattr(sweep, "expire", full)
+    told = tasks.run_all()
+    assert [(one["policy"], one["status"]) for one in told] == [
+        ("letters", "complete"),
+        ("expiry of backups", "refused"),
+    ]
+    assert "no such host" in told[1]["sentence"]
 
 
 def test_a_run_under_way_is_one_line_and_no_fault(registry: Session, caplog: pytest.LogCaptureFixture) -> None:

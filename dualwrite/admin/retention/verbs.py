@@ -76,12 +76,10 @@ class ConfirmForm(forms.Form):
             del self.fields["force"]
 
     def clean(self) -> dict[str, Any]:
-        """As it was shown, with a reason where force asks for one."""
+        """As it was shown, and forced where it would be refused otherwise."""
         data: dict[str, Any] = super().clean() or {}
         if "seen" in data and data["seen"] != self._question.seen:
             raise forms.ValidationError("It is not as this page showed it any more; look at it once more.")
-        if data.get("force") and not data.get("reason") and "reason" not in self.errors:
-            self.add_error("reason", REASON_NEEDED)
         if self._question.forcible and not data.get("force"):
             self.add_error("force", "It would be refused unless forced.")
         return data

@@ -11,7 +11,6 @@ from dualwrite.monitoring import retention
 from dualwrite.monitoring.exceptions import Down, OutOfService
 from dualwrite.monitoring.health import Check
 from dualwrite.monitoring.retention import BackupStanding, PolicyStanding
-from dualwrite.parameters import RETENTION_ENABLED
 from dualwrite.runs import is_dead
 
 
@@ -29,10 +28,11 @@ class RetentionCheck(Check):
 
     def run(self) -> dict[str, Any]:
         """Return how policies and backups stand; raise Down for what broke or is late, OutOfService for a brake."""
-        details = retention.standing()
-        policies = [one for one in retention.policies() if one.row.enabled] if RETENTION_ENABLED.value() else []
+        found = retention.standing()
+        details = found.as_data()
+        policies = [one for one in found.policies if one.row.enabled and found.enabled]
         broken = [why for one in policies if (why := self.trouble(one))]
-        broken += self.of_backups(retention.backups())
+        broken += self.of_backups(found.backups)
         if broken:
             raise Down("; ".join(broken), details)
         braked = [why for one in policies if (why := _braked(one))]
