@@ -17,9 +17,6 @@ ROOT = str(Path(__file__).resolve().parent.parent)
 _path = list(sys.path)
 app = Celery("instrument_registry")
 sys.path[:] = [ROOT, *_path]
-# "Current" is a matter of each thread: without this, a request on a thread of the web server would send its task by an
-# application without any settings.
-app.set_default()
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
