@@ -13,6 +13,7 @@ from django.test.utils import setup_databases, teardown_databases
 from pytest_django.plugin import DjangoDbBlocker
 
 from dualwrite import parameters
+from dualwrite.monitoring import side_by_side
 from dualwrite.stages import Store
 from dualwrite.stores import Session, dedicated
 from dualwrite.stream import Stream, stream_named
@@ -91,6 +92,7 @@ def stores(databases: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setenv("INSTRUMENT_REGISTRY_DUAL_WRITE_ENABLED", "true")
     parameters.put(parameters.Texts())
     _let_looks_end()
+    side_by_side.forget()
     reset_stores()
     yield
     _let_looks_end()

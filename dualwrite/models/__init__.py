@@ -1,9 +1,10 @@
-"""What the engine keeps in the registry for people: streams, runs, retention policies with their backups, the audit.
+"""What the engine keeps in the registry for people: streams, runs, retention and its backups, health, the audit.
 
 Roles and epochs are not here: they stand in `dualwrite.stream_state` of each store, where the triggers read them.
 """
 
 from dualwrite.models.configuration import ConfigSource, ParameterChange, ParameterKnown, ParameterOverride
+from dualwrite.models.health import HealthRecord
 from dualwrite.models.retention import (
     BackupState,
     DrillRun,
@@ -24,6 +25,7 @@ __all__ = [
     "BackupState",
     "ConfigSource",
     "DrillRun",
+    "HealthRecord",
     "LegalHold",
     "ParameterChange",
     "ParameterKnown",

@@ -1,15 +1,22 @@
-"""Questions asked at the same time, each with a limit; what hangs is left behind and holds nobody up."""
+"""Questions asked at the same time, each with a limit; what hangs is left behind and holds nobody up.
+
+An answer that came after whoever asked had gone is given to the next one, while it is young: a machine that is slow,
+asked by somebody in a hurry, would never be told as it is otherwise.
+"""
 
 import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, TimeoutError
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Generic, TypeVar
 
 from dualwrite.monitoring.own_connections import own_connections
 
 T = TypeVar("T")
+
+#: So long an answer that nobody waited for is good for the next one who asks.
+LATE_SECONDS = 5.0
 
 
 @dataclass(frozen=True)
@@ -28,28 +35,36 @@ class Outcome(Generic[T]):
     seconds: float
     value: T | None = None
     error: Exception | None = None
+    at: float = field(default_factory=time.monotonic, compare=False)
 
 
 _hanging: "dict[str, Future[Any]]" = {}
 _lock = threading.Lock()
 
 
-def side_by_side(tasks: Sequence[Task[T]]) -> list[Outcome[T]]:
-    """Ask all; returns the outcomes in the order of the tasks, after the longest limit at the latest."""
+def side_by_side(tasks: Sequence[Task[T]], within: float | None = None) -> list[Outcome[T]]:
+    """Ask all; returns the outcomes in the order of the tasks, after the longest limit, or `within`, at the latest."""
     began = time.monotonic()
     futures = [_begin(task) for task in tasks]
-    return [_await(task, future, began) for task, future in zip(tasks, futures, strict=True)]
+    asked = zip(tasks, futures, strict=True)
+    return [
+        _await(task, future, began, min(task.limit_seconds, within or task.limit_seconds)) for task, future in asked
+    ]
 
 
 def _begin(task: Task[T]) -> "Future[Outcome[T]]":
     with _lock:
         hanging = _hanging.pop(task.name, None)
-        if hanging is not None and not hanging.done():
+        if hanging is not None and (not hanging.done() or _is_young(hanging)):
             return hanging
     future: Future[Outcome[T]] = Future()
     # A daemon: a question that hangs for good does not keep the process from ending.
     threading.Thread(target=_answer, args=(task, future), name=f"ask {task.name}", daemon=True).start()
     return future
+
+
+def _is_young(late: "Future[Outcome[T]]") -> bool:
+    return time.monotonic() - late.result().at < LATE_SECONDS
 
 
 def _answer(task: Task[T], future: "Future[Outcome[T]]") -> None:
@@ -63,10 +78,16 @@ def _answer(task: Task[T], future: "Future[Outcome[T]]") -> None:
         future.set_result(Outcome(time.monotonic() - began, value=value))
 
 
-def _await(task: Task[T], future: "Future[Outcome[T]]", began: float) -> Outcome[T]:
+def _await(task: Task[T], future: "Future[Outcome[T]]", began: float, limit: float) -> Outcome[T]:
     try:
-        return future.result(timeout=max(0.0, began + task.limit_seconds - time.monotonic()))
+        return future.result(timeout=max(0.0, began + limit - time.monotonic()))
     except TimeoutError:
         with _lock:
             _hanging[task.name] = future
         return Outcome(time.monotonic() - began)
+
+
+def forget() -> None:
+    """Wait for nothing that hangs, and use no late answer: for tests, which move the servers about."""
+    with _lock:
+        _hanging.clear()

@@ -1,8 +1,11 @@
-"""Stores that are away: for a test, a store's address is another port of this machine."""
+"""What is away in a test: a store, whose address is another port of this machine then; worker and scheduler."""
+
+from types import ModuleType
 
 import pytest
 from django.db import connections
 
+from dualwrite.monitoring.checks import ALL
 from dualwrite.stages import Store
 
 #: Nothing listens there.
@@ -14,3 +17,13 @@ def move(store: Store, port: int, monkeypatch: pytest.MonkeyPatch) -> None:
     connections[store.alias].close()
     monkeypatch.setitem(connections[store.alias].settings_dict, "HOST", "127.0.0.1")
     monkeypatch.setitem(connections[store.alias].settings_dict, "PORT", str(port))
+
+
+#: The checks that can be UP in a test that starts neither worker nor scheduler.
+ATTENDED = tuple(check for check in ALL if check.name not in ("celery", "beat"))
+
+
+def unattended(monkeypatch: pytest.MonkeyPatch, *modules: ModuleType) -> None:
+    """Let these modules not look at worker and scheduler, which a test need not start."""
+    for module in modules:
+        monkeypatch.setattr(module, "ALL", ATTENDED)

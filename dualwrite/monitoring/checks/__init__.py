@@ -1,6 +1,9 @@
 """The components that are watched, by name."""
 
 from dualwrite.exceptions import UnknownName
+from dualwrite.monitoring.checks.beat import BeatCheck
+from dualwrite.monitoring.checks.canary import CanaryCheck
+from dualwrite.monitoring.checks.celery import CeleryCheck
 from dualwrite.monitoring.checks.config_service import ConfigServiceCheck
 from dualwrite.monitoring.checks.disk import DiskSpaceCheck
 from dualwrite.monitoring.checks.dual_write import DualWriteCheck
@@ -8,6 +11,7 @@ from dualwrite.monitoring.checks.redis import RedisCheck
 from dualwrite.monitoring.checks.relay import RelayCheck
 from dualwrite.monitoring.checks.retention import RetentionCheck
 from dualwrite.monitoring.checks.store import StoreCheck
+from dualwrite.monitoring.checks.validation import ValidationCheck
 from dualwrite.monitoring.health import Check
 from dualwrite.stages import Store
 from dualwrite.stores import present
@@ -27,8 +31,12 @@ STORES = (
 ALL: tuple[Check, ...] = (
     *(check for check in STORES if check.store in present()),
     RedisCheck(),
+    CeleryCheck(),
+    BeatCheck(),
     RelayCheck(),
     DualWriteCheck(),
+    CanaryCheck(),
+    ValidationCheck(),
     ConfigServiceCheck(),
     RetentionCheck(),
     DiskSpaceCheck(),
