@@ -1,17 +1,17 @@
 """Metrics for Prometheus.
 
-What is read from rows (all named registry_*) is right whichever worker process is asked. What a process
-counts itself (requests, latencies, python_*, process_*) is that of the worker that happens to answer: with
-several workers each scrape may see another one's.
+What is read from rows is right whichever process is asked. What processes count (requests, latencies) is the sum over
+all of the web server's where PROMETHEUS_MULTIPROC_DIR is set, as `./run` does; else that of the one that happens to
+answer, as python_* and process_* are in any case. Worker and relay show what they count on ports of their own.
 """
 
 from django.http import HttpResponse
-from prometheus_client import REGISTRY, CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 from rest_framework.request import Request
 
 from actuator.view import OperatorView
 from dualwrite.monitoring.collector import RowsCollector
+from dualwrite.monitoring.multiprocess import processes
 from dualwrite.monitoring.snapshot import Snapshots
 
 snapshots = Snapshots()
@@ -21,9 +21,8 @@ class MetricsView(OperatorView):
     """GET /metrics and /actuator/prometheus."""
 
     def get(self, request: Request) -> HttpResponse:
-        """The process's metrics and those of the rows, as text or OpenMetrics."""
+        """The metrics of the processes and those of the rows, as text or OpenMetrics."""
         encode, content_type = choose_encoder(request.headers.get("Accept", ""))
-        shown = CollectorRegistry()
-        shown.register(REGISTRY)
+        shown = processes()
         shown.register(RowsCollector(snapshots))
         return HttpResponse(encode(shown), content_type=content_type)

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from celery import Celery
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import celeryd_init, worker_process_init, worker_process_shutdown, worker_ready
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -21,6 +21,24 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 
+@celeryd_init.connect
+def _start(**_: object) -> None:
+    """Before the pool: no process of this worker counts yet."""
+    from dualwrite.monitoring import multiprocess
+
+    multiprocess.clear()
+
+
+@worker_ready.connect
+def _show(**_: object) -> None:
+    """In the parent, which outlives the processes of the pool."""
+    from django.conf import settings
+
+    from dualwrite.monitoring.page import Page
+
+    Page(settings.WORKER_METRICS_PORT).start()
+
+
 @worker_process_init.connect
 def _begin(**_: object) -> None:
     """After the fork, as a thread does not survive one."""
@@ -32,5 +50,7 @@ def _begin(**_: object) -> None:
 @worker_process_shutdown.connect
 def _end(**_: object) -> None:
     from dualwrite.configuration.refresh import REFRESHER
+    from dualwrite.monitoring import multiprocess
 
     REFRESHER.stop()
+    multiprocess.mark_dead(os.getpid())

@@ -111,7 +111,16 @@ REST_FRAMEWORK = {
     "UNAUTHENTICATED_USER": None,
 }
 
+# Metrics. Worker and relay show theirs on ports of their own where these are set. Files are opened as soon as a metric
+# is declared, so their directory must be there before the applications are.
 PROMETHEUS_EXPORT_MIGRATIONS = False
+METRICS_HOST = env.str("METRICS_HOST", "127.0.0.1")
+WORKER_METRICS_PORT = env.int("WORKER_METRICS_PORT", 0)
+RELAY_METRICS_PORT = env.int("RELAY_METRICS_PORT", 0)
+if env.str("PROMETHEUS_MULTIPROC_DIR", ""):
+    Path(env.str("PROMETHEUS_MULTIPROC_DIR")).mkdir(parents=True, exist_ok=True)
+
+# Logs
 LOGGING: dict[str, Any] = {
     "version": 1,
     "disable_existing_loggers": False,

@@ -13,6 +13,7 @@ from prometheus_client.registry import Collector
 from dualwrite.monitoring.health import Result
 from dualwrite.monitoring.snapshot import Reading, Snapshot, Snapshots
 from dualwrite.monitoring.status import Status
+from dualwrite.monitoring.total_families import total_families
 from dualwrite.parameters import Origin
 from dualwrite.stages import Stage, Store
 
@@ -75,6 +76,8 @@ def families(snapshot: Snapshot, now: float) -> Iterator[Metric]:
         readings,
         lambda reading: reading.covered_since,
     )
+    if snapshot.totals is not None:
+        yield from total_families(snapshot.totals.totals)
     yield _health(snapshot.results)
     yield _fallback(snapshot.results)
     yield GaugeMetricFamily(

@@ -181,7 +181,7 @@ class Applier:
             brake(deletes, self._mirror_rows)
             self._keep_deleted(keys)
         changed = self._together(keys) if together else self._session.execute(self._merge, prepare=True).rowcount
-        otherwise = self._read_back.kept_otherwise() if changed else {}
+        otherwise = self._read_back.kept_otherwise(keys) if changed else {}
         counted = self._count_applied(keys, newest_note)
         self._drop_old()
         return Applied(keys, changed, {**dict.fromkeys(duplicates, parking.DUPLICATE_KEY), **otherwise}), counted

@@ -44,12 +44,15 @@ class Sent:
 
     changed: Cursor[Any]
     counted: Cursor[Any]
-    read_back: ReadBack
+    read_back: ReadBack | None
+    keys: int
 
     def answers(self) -> tuple[int, int, Mapping[str, Failure]]:
         """Rows changed, the count of what was ever applied, and the keys to be parked as they were kept otherwise."""
         rows = self.counted.fetchall()
-        return self.changed.rowcount, int(rows[0][0]), self.read_back.found([row[1:] for row in rows if row[1]])
+        different = [row[1:] for row in rows if row[1]]
+        otherwise = self.read_back.found(different, self.keys) if self.read_back else {}
+        return self.changed.rowcount, int(rows[0][0]), otherwise
 
 
 class AtOnce:
@@ -90,8 +93,10 @@ class AtOnce:
             raise MoreNeeded
         text = json.dumps([dict(zip(self._names, record, strict=True)) for record in records])
         changed = self._ask(self._merge, [text])
-        count = self._count_and_look if readback.wanted() else self._count
-        return Sent(changed, self._ask(count, [text, partition, newest_note, len(records)]), self._read_back)
+        looks = readback.wanted()
+        count = self._count_and_look if looks else self._count
+        answer = self._ask(count, [text, partition, newest_note, len(records)])
+        return Sent(changed, answer, self._read_back if looks else None, len(records))
 
     def _ask(self, query: bytes, values: Sequence[Any]) -> Cursor[Any]:
         # Raw, as an expression of a declaration may have a percent sign.

@@ -7,11 +7,12 @@ again. It is listed from the first failure on, and never expires.
 """
 
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import psycopg
 from psycopg import errors
 
+from dualwrite import measured
 from dualwrite.parameters import RETRY_ATTEMPTS
 from dualwrite.relay.reader import Reader
 from dualwrite.sql import statement
@@ -34,10 +35,20 @@ class Failure:
 
     error: str
     sqlstate: str = ""
+    refusal: str = field(default="", compare=False)
+
+    @property
+    def kind(self) -> str:
+        """A word for what it is, of which there are few."""
+        return self.refusal or measured.kind_of(self.sqlstate)
 
 
-NULL_KEY = Failure("a part of the key is NULL in the authority's row, so no row of the mirror can be meant")
-DUPLICATE_KEY = Failure("several rows of the authority have this key, and it cannot be told which one counts")
+NULL_KEY = Failure(
+    "a part of the key is NULL in the authority's row, so no row of the mirror can be meant", refusal="NullKey"
+)
+DUPLICATE_KEY = Failure(
+    "several rows of the authority have this key, and it cannot be told which one counts", refusal="DuplicateKey"
+)
 
 
 def refused(exc: psycopg.Error) -> Failure:
@@ -75,6 +86,7 @@ def settle(
     for key, failure in parked.items():
         values = {"stream": stream.name, "key": key, "record": rows.get(key, "[]"), **_tried(failure)}
         registry.execute(statement("relay", "park"), values)
+        measured.failed(stream.name, failure.kind)
     if before:
         applied = [key for key in reader.among(list(before)) if key not in parked]
         unpark(registry, {key: before[key] for key in applied})
@@ -91,7 +103,7 @@ def unpark(registry: Session, applied: Mapping[str, Seen]) -> None:
 def _tried(failure: Failure) -> dict[str, object]:
     first, most = PAUSE_SECONDS
     tries = RETRY_ATTEMPTS.value() if failure.sqlstate else 1
-    return {**vars(failure), "tries": tries, "pause": first, "longest": most}
+    return {"error": failure.error, "sqlstate": failure.sqlstate, "tries": tries, "pause": first, "longest": most}
 
 
 def due(stream: Stream, registry: Session) -> list[str]:

@@ -14,7 +14,7 @@ from types import TracebackType
 import psycopg
 from psycopg import errors
 
-from dualwrite import capture, outbox, switch
+from dualwrite import capture, measured, outbox, switch
 from dualwrite.exceptions import Held, Overtaken, Refused, Superseded, UsageError
 from dualwrite.failpoints import reach
 from dualwrite.parameters import BATCH_SIZE
@@ -234,8 +234,10 @@ class Pipe:
         self._newest = batch.taken.newest_note
         if batch.full and not self.spared:
             self._ahead.begin(batch, self._wanted())
+        began = time.monotonic()
         try:
             parked = self._move_batch(batch)
+            measured.took(self.stream.name, self.authority.peer.value, time.monotonic() - began)
         except Held as exc:
             batch.reader.forget()
             self._ahead.drop()

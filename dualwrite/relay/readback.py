@@ -2,7 +2,8 @@
 
 A trigger or a rule of the mirror's own, or a column of a narrower type, can make something else of a record, and no
 server reports that. By `VALIDATION_MODE`: `strict` parks the key with what was sent and what is there, `lenient` counts
-and logs, `disabled` does not look. What the mirror made of the record stays there: it is its own doing.
+and logs, `disabled` does not look. Every look is counted (`measured`), also where the transaction is taken back after
+it and the batch read again. What the mirror made of the record stays there: it is its own doing.
 """
 
 import logging
@@ -11,7 +12,7 @@ from typing import Any
 
 from psycopg import sql
 
-from dualwrite import projection
+from dualwrite import measured, projection
 from dualwrite.parameters import VALIDATION_MODE
 from dualwrite.relay.parking import Failure
 from dualwrite.sql import compose
@@ -23,6 +24,7 @@ log = logging.getLogger(__name__)
 
 #: Keys named in the log.
 SHOWN = 5
+OTHERWISE = "the mirror keeps it otherwise than it was sent"
 
 
 def wanted() -> bool:
@@ -49,13 +51,14 @@ class ReadBack:
         )
         self._text = self.query.as_bytes(session)
 
-    def kept_otherwise(self) -> Mapping[str, Failure]:
-        """The staged keys to be parked, with what became of them."""
-        return self.found(self._session.execute(self._text, prepare=True).fetchall()) if wanted() else {}
+    def kept_otherwise(self, keys: int) -> Mapping[str, Failure]:
+        """Those of so many staged keys that are to be parked, with what became of them."""
+        return self.found(self._session.execute(self._text, prepare=True).fetchall(), keys) if wanted() else {}
 
-    def found(self, rows: Sequence[tuple[Any, ...]]) -> Mapping[str, Failure]:
-        """The keys to be parked, by the answer."""
-        found = {str(key): Failure(f"the mirror keeps it otherwise than it was sent: {what}") for key, what in rows}
+    def found(self, rows: Sequence[tuple[Any, ...]], keys: int) -> Mapping[str, Failure]:
+        """The keys to be parked, by the answer about so many."""
+        found = {str(key): Failure(f"{OTHERWISE}: {what}", refusal="KeptOtherwise") for key, what in rows}
+        measured.compared(self._stream.name, equal=keys - len(found), different=len(found))
         if not found:
             return {}
         if VALIDATION_MODE.value() == "strict":

@@ -11,7 +11,7 @@ import psycopg
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from dualwrite import outbox, switch
+from dualwrite import measured, outbox, switch
 from dualwrite.exceptions import DualWriteError, Held, Refused, RelayStalled, Superseded
 from dualwrite.relay.pipe import Moved, Pipe, open_pipe
 from dualwrite.stages import Role, Store
@@ -62,6 +62,7 @@ class Lane:
             self.close()
             if isinstance(exc, DualWriteError) and not self.patient:
                 raise
+            measured.failed(self.stream.name, type(exc).__name__)
             self._say(f"{exc}; trying again")
             self.try_again_at = time.monotonic() + self.backoff
             self.backoff = min(self.backoff * 2, RETRY_SECONDS[1])

@@ -18,6 +18,7 @@ import psycopg
 from django.db import Error as DatabaseError
 from django.db import connections
 
+from dualwrite import measured
 from dualwrite.exceptions import DualWriteError, Held, StoreUnreachable
 from dualwrite.parameters import INLINE_RELAY_SECONDS
 from dualwrite.relay.inline import Inline, open_inline
@@ -145,7 +146,9 @@ class Lane:
                 return Outcome.PAUSED, NO_MIRROR, {}
             if pipe.authority is not authority:
                 return Outcome.PENDING, SWITCHED, {}
+            began = time.monotonic()
             parked = pipe.mirror(list(parts), parts)
+            measured.took(self.stream.name, authority.peer.value, time.monotonic() - began)
         except Held as exc:
             self._drop()
             self.trouble = ""
@@ -162,6 +165,7 @@ class Lane:
         return Outcome.MIRRORED, "", parked
 
     def _troubled(self, exc: Exception) -> str:
+        measured.failed(self.stream.name, type(exc).__name__)
         sentence = str(exc).strip().partition("\n")[0]
         if not isinstance(exc, StoreUnreachable):
             self.trouble = ""

@@ -7,7 +7,7 @@ from functools import partial
 from django.db import Error as DatabaseError
 from django.db import transaction
 
-from dualwrite import switch
+from dualwrite import measured, switch
 from dualwrite.exceptions import NotAuthority, RecordRefused, StoreUnreachable
 from dualwrite.failpoints import reach
 from dualwrite.models import StreamControl
@@ -49,6 +49,7 @@ def write(stream: Stream, given: Sequence[Mapping[str, object]]) -> list[Written
     store, placed = _to_authority(stream, text)
     job = lane.Job(store, [key for key, _ in placed], dict(placed))
     written = InStore(Outcome.WRITTEN, round((job.since - began) * 1000, 3))
+    measured.took(stream.name, store.value, job.since - began)
     reach("write committed")
     mirrored = _to_mirror(stream, job, seconds)
     return [

@@ -39,6 +39,10 @@ class Place:
         """Names of the servers that were started for short-lived users only; the last of these stops them."""
         return self.var / "temporary"
 
+    def metrics(self, name: str) -> Path:
+        """Where the processes of the service called `name` count."""
+        return self.var / "metrics" / name
+
     def log(self, name: str) -> Path:
         """The log file of the process called `name`."""
         return self.var / "log" / f"{name}.log"

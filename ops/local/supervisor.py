@@ -33,6 +33,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
 SETTLED_SECONDS = 60.0
 SERVER_CHECK_SECONDS = 5.0
 STOPPING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+METRICS_PORTS = ("WORKER_METRICS_PORT", "RELAY_METRICS_PORT")
+MULTIPROCESS = "PROMETHEUS_MULTIPROC_DIR"
 KILLED = " (killed: it did not end by itself)"
 TRANSIENT = (LauncherError, OSError, psycopg.Error, psutil.Error)
 
@@ -40,7 +42,8 @@ TRANSIENT = (LauncherError, OSError, psycopg.Error, psutil.Error)
 def commands(port: int) -> dict[str, list[str]]:
     """What runs under supervision, in the order of starting."""
     celery = [sys.executable, "-m", "celery", "-A", "config"]
-    gunicorn = [sys.executable, "-m", "gunicorn", "config.wsgi", "--bind", f"{ports.LOOPBACK}:{port}"]
+    gunicorn = [sys.executable, "-m", "gunicorn", "-c", "python:config.gunicorn", "config.wsgi"]
+    gunicorn += ["--bind", f"{ports.LOOPBACK}:{port}"]
     return {
         "relay": [sys.executable, str(ROOT / "manage.py"), "relay"],
         "web": [*gunicorn, "--workers", "2", "--threads", "4", "--graceful-timeout", "5", "--no-control-socket"],
@@ -50,12 +53,27 @@ def commands(port: int) -> dict[str, list[str]]:
     }
 
 
+def variables(place: Place, port: int) -> dict[str, dict[str, str]]:
+    """What each child's environment has beside the rest: where it counts, and the port of its metrics.
+
+    That is the first or second behind `port`, or, where it is taken, a free one; a variable that is set wins.
+    """
+    worker, relay = (os.environ.get(name) or str(ports.choose(port + n)) for n, name in enumerate(METRICS_PORTS, 1))
+    return {
+        "web": {MULTIPROCESS: str(place.metrics("web"))},
+        "worker": {MULTIPROCESS: str(place.metrics("worker")), METRICS_PORTS[0]: worker},
+        "relay": {METRICS_PORTS[1]: relay},
+        "beat": {},
+    }
+
+
 @dataclass
 class Child:
     """One supervised process, who it is or was last, and when it is to be started again."""
 
     name: str
     command: list[str]
+    own: Mapping[str, str] = field(default_factory=dict)
     process: "subprocess.Popen[bytes] | None" = None
     identity: Identity | None = None
     noted: bool = False
@@ -65,11 +83,13 @@ class Child:
 
     def start(self, place: Place, environment: Mapping[str, str]) -> None:
         """Start it with its output appended to its log. Raises OSError when that cannot be done now."""
+        # A service that has no directory of its own must not count into another one's.
+        shared = {name: value for name, value in environment.items() if name != MULTIPROCESS}
         with place.log(self.name).open("ab") as log:
             self.process = subprocess.Popen(
                 self.command,
                 cwd=ROOT,
-                env=dict(environment),
+                env={**shared, **self.own},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -123,7 +143,8 @@ class Supervisor:
         """`keep_servers` starts the servers that are not running and returns the children's environment."""
         self._place, self._port, self._keep_servers = place, port, keep_servers
         self._environment = keep_servers()
-        self._children = [Child(name, command) for name, command in commands(port).items()]
+        own = variables(place, port)
+        self._children = [Child(name, command, own[name]) for name, command in commands(port).items()]
         self._signals: list[signal.Signals] = []
         self._troubles: dict[str, str] = {}
 

@@ -25,7 +25,7 @@ from dualwrite.models import Audit, ConfigSource, ParameterChange, ParameterKnow
 from dualwrite.monitoring.checks import check_named
 from dualwrite.monitoring.collector import families
 from dualwrite.monitoring.exceptions import Down
-from dualwrite.monitoring.snapshot import take
+from dualwrite.monitoring.snapshot import Snapshot, take
 from dualwrite.parameters import (
     BATCH_SIZE,
     DUAL_WRITE_ENABLED,
@@ -148,7 +148,7 @@ def test_health_and_metrics_tell_that_it_is_away(service: StandIn) -> None:
 
 def sampled() -> list[Sample]:
     """Of the metrics, what tells of the fallback."""
-    found = families(take({}), time.monotonic())
+    found = families(take(Snapshot({}, (), False, 0.0)), time.monotonic())
     return [sample for family in found if family.name == "registry_config_fallback" for sample in family.samples]
 
 

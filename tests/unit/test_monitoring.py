@@ -10,7 +10,7 @@ import pytest
 from prometheus_client.core import Metric
 
 from dualwrite.exceptions import AuthorityUnknown, StoreUnreachable
-from dualwrite.monitoring import streams
+from dualwrite.monitoring import side_by_side, streams
 from dualwrite.monitoring.checks import ALL, check_named
 from dualwrite.monitoring.checks.disk import DiskSpaceCheck
 from dualwrite.monitoring.checks.relay import RelayCheck, Relaying
@@ -20,8 +20,9 @@ from dualwrite.monitoring.health import Check, Report, Result, run_checks
 from dualwrite.monitoring.kept import Kept
 from dualwrite.monitoring.overview import Overview
 from dualwrite.monitoring.side_by_side import Outcome
-from dualwrite.monitoring.snapshot import Reading, Snapshot
+from dualwrite.monitoring.snapshot import Reading, ReadTotals, Snapshot
 from dualwrite.monitoring.status import Status, worst
+from dualwrite.monitoring.totals import LastLook, Totals
 from dualwrite.stages import Store
 from dualwrite.stream import Stream
 
@@ -80,6 +81,7 @@ def hanging() -> Iterator[Hanging]:
     for thread in threading.enumerate():
         if thread.name == "ask health hanging":
             thread.join(5)
+    side_by_side.forget()
 
 
 def test_the_worst_status_wins_in_this_order() -> None:
@@ -141,6 +143,27 @@ def test_while_a_check_hangs_no_second_one_is_begun(hanging: Hanging) -> None:
     assert len(hanging.entered) == 2
 
 
+def test_whoever_is_in_a_hurry_is_told_in_time_and_the_next_one_gets_the_late_answer(hanging: Hanging) -> None:
+    began = time.monotonic()
+    first = run_checks([hanging], within=0.05).results[0]
+    assert time.monotonic() - began < 0.15
+    assert first.details == {"error": "no answer within 0.05 s"}
+    hanging.go.set()
+    assert run_checks([hanging], within=5).status is Status.UP
+    assert len(hanging.entered) == 1
+
+
+def test_a_late_answer_that_is_old_is_not_given_any_more(hanging: Hanging, monkeypatch: pytest.MonkeyPatch) -> None:
+    run_checks([hanging])
+    hanging.go.set()
+    monkeypatch.setattr(side_by_side, "LATE_SECONDS", 0.0)
+    deadline = time.monotonic() + 5
+    while any(thread.name == "ask health hanging" for thread in threading.enumerate()):
+        assert time.monotonic() < deadline
+    assert run_checks([hanging]).status is Status.UP
+    assert len(hanging.entered) == 2
+
+
 def test_checks_run_side_by_side() -> None:
     met = threading.Barrier(2, timeout=5)
 
@@ -169,8 +192,12 @@ def test_every_component_is_found_by_its_name() -> None:
         "database",
         "screener",
         "redis",
+        "celery",
+        "beat",
         "relay",
         "dualWrite",
+        "canary",
+        "validation",
         "configService",
         "diskSpace",
     }
@@ -278,6 +305,29 @@ def test_a_reading_becomes_the_named_metrics() -> None:
     assert found["registry_health_status", "relay"] == -1
     assert found["registry_metrics_snapshot_age_seconds",] == 10.0
     assert found["registry_metrics_collector_success",] == 1
+
+
+def test_totals_become_the_named_metrics() -> None:
+    looks = {
+        "memberships": LastLook({"field_mismatch": 2, "unsettled": 0}, 0.75, 1.5),
+        "empty": LastLook({}, None, None),
+    }
+    totals = Totals(
+        {("memberships", "passed"): 3}, looks, {("audit", "delete"): 40}, 512, {"audit": 1.7e9}, [0.02, 0.3]
+    )
+    found = _samples(Snapshot({}, (), True, 95.0, ReadTotals(totals, 91.0)), 100.0)
+    assert found["registry_validation_runs_total", "memberships", "passed"] == 3
+    assert found["registry_validation_differences", "memberships", "field_mismatch"] == 2
+    assert found["registry_validation_match_ratio", "memberships"] == 0.75
+    assert ("registry_validation_match_ratio", "empty") not in found
+    assert found["registry_validation_duration_seconds", "memberships"] == 1.5
+    assert found["registry_retention_rows_total", "audit", "delete"] == 40
+    assert found["registry_retention_backup_bytes_total",] == 512
+    assert found["registry_retention_last_success_timestamp_seconds", "audit"] == 1.7e9
+    assert found["registry_dualwrite_switch_stall_seconds_bucket", "0.025"] == 1
+    assert found["registry_dualwrite_switch_stall_seconds_bucket", "+Inf"] == 2
+    assert found["registry_dualwrite_switch_stall_seconds_sum",] == 0.32
+    assert found["registry_metrics_snapshot_age_seconds",] == 9.0
 
 
 def test_a_stream_never_validated_has_no_last_success() -> None:

@@ -5,14 +5,19 @@ import threading
 from argparse import ArgumentParser, ArgumentTypeError
 from typing import Any
 
+from django.conf import settings
+
 from dualwrite import switch
 from dualwrite.configuration.refresh import REFRESHER
 from dualwrite.control import ceiling
 from dualwrite.management.base import OperatorCommand, chosen_streams
 from dualwrite.management.progress import Steps
+from dualwrite.monitoring.page import Page
 from dualwrite.relay import worker
 from dualwrite.relay.pipe import check_partitions
 from dualwrite.stream import PARTITIONS
+
+PORTS = 65536
 
 
 def partitions(text: str) -> range:
@@ -23,6 +28,13 @@ def partitions(text: str) -> range:
     if first is None or last is None or last < first:
         raise ArgumentTypeError(f"{text!r} is no partition; valid: a number up to {PARTITIONS[-1]}, or two as in 0-7")
     return range(first, last + 1)
+
+
+def port(text: str) -> int:
+    """A port of this machine. Raises ArgumentTypeError."""
+    if not text.isdecimal() or not int(text) < PORTS:
+        raise ArgumentTypeError(f"{text!r} is no port; valid: a number below {PORTS}, 0 for none")
+    return int(text)
 
 
 class Command(OperatorCommand):
@@ -43,6 +55,12 @@ class Command(OperatorCommand):
             metavar="N[-M]",
             help="only these partitions, instead of a share of all; may be given several times",
         )
+        parser.add_argument(
+            "--metrics-port",
+            type=port,
+            default=settings.RELAY_METRICS_PORT,
+            help="show metrics there (RELAY_METRICS_PORT; METRICS_HOST is the address, this machine unless set)",
+        )
 
     def run(self, options: dict[str, Any]) -> int:
         """Exit code 1 when keys were parked by --once."""
@@ -59,10 +77,13 @@ class Command(OperatorCommand):
         REFRESHER.start()
         watcher = threading.Thread(target=ceiling.watch, args=(stop,), name="outbox ceiling")
         watcher.start()
+        page = Page(options["metrics_port"])
+        page.start()
         try:
             worker.run(streams, stop, only)
         finally:
             stop.set()
+            page.stop()
             watcher.join()
             REFRESHER.stop()
         return 0
