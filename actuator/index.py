@@ -18,6 +18,7 @@ LINKS = {
     "status": "status",
     "dual-write-status": "dual-write-status",
     "retention-status": "retention-status",
+    "monitoring-status": "monitoring-status",
     "prometheus": "prometheus",
 }
 

@@ -7,6 +7,7 @@ from actuator.index import IndexView
 from actuator.info import InfoView
 from actuator.metrics import MetricsView
 from actuator.retention import CancelView, OneRunView, RetentionRunView, RetentionStatusView
+from actuator.monitoring import MonitoringStatusView
 from actuator.status import DualWriteStatusView, StatusView
 from actuator.view import UnknownEndpoint
 
@@ -23,6 +24,7 @@ urlpatterns = [
     path("actuator/retention/run", RetentionRunView.as_view(), name="retention-run"),
     path("actuator/retention/runs/<int:number>", OneRunView.as_view(), name="retention-one-run"),
     path("actuator/retention/runs/<int:number>/cancel", CancelView.as_view(), name="retention-cancel"),
+    path("actuator/monitoring/status", MonitoringStatusView.as_view(), name="monitoring-status"),
     path("actuator/prometheus", MetricsView.as_view(), name="prometheus"),
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("livez", LivezView.as_view(), name="livez"),
