@@ -41,6 +41,9 @@ BENCHMARKS = {
     "retention": Benchmark(
         "benchmarks.retention", 1_000_000, "half of the business audit removed with a backup, and without"
     ),
+    "status": Benchmark(
+        "benchmarks.status", 5_000_000, "metrics and status with a full outbox, and without; health with all hanging"
+    ),
     "validation": Benchmark("benchmarks.validation", 1_000_000, "comparing both stores, and copying them out; peers"),
 }
 

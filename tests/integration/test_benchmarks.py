@@ -37,6 +37,7 @@ CASES = {
     },
     "switch": {"save", "save_p99", "stall_p50", "stall_p99", "stall_longest", "switch_locked", "round"},
     "retention": {"ours", "limit", "orm", "orm_fast", "memory_25", "memory_100", "memory_400"},
+    "status": {"metrics_empty", "metrics_full", "status_empty", "status_full", "second", "health_hanging"},
     "writing": {
         f"{way}_{name}"
         for way in ("naive", "second_save", "write", "mirroring")
@@ -71,6 +72,7 @@ RATIOS = {
     },
     "retention": {"ours_over_limit", "orm_with_signal_over_ours", "orm_fast_over_ours", "peak_memory_spread"},
     "switch": {"stall_p99_over_save_p50", "lost_writes", "rate_kept"},
+    "status": {"metrics_full_over_empty", "status_full_over_empty", "health_hanging"},
     "writing": {f"{way}_{name}" for way in ("write", "mirroring") for name in ("alone", "beside_a_relay")},
     "validation": {
         "equal_over_copy",
@@ -100,7 +102,7 @@ def _bench(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[
     )
 
 
-@pytest.mark.parametrize("name", ["capture", "relay", "retention", "switch", "validation", "writing"])
+@pytest.mark.parametrize("name", ["capture", "relay", "retention", "status", "switch", "validation", "writing"])
 @pytest.mark.usefixtures("databases")
 def test_a_benchmark_prints_one_json_object_and_leaves_no_database(name: str) -> None:
     done = _bench(name, "--rows", "100", "--rounds", "1", "--json")
