@@ -6,8 +6,8 @@ from actuator.health import ComponentView, HealthView, LivenessView, LivezView, 
 from actuator.index import IndexView
 from actuator.info import InfoView
 from actuator.metrics import MetricsView
-from actuator.retention import CancelView, OneRunView, RetentionRunView, RetentionStatusView
 from actuator.monitoring import MonitoringStatusView
+from actuator.retention import CancelView, OneRunView, RetentionRunView, RetentionStatusView
 from actuator.status import DualWriteStatusView, StatusView
 from actuator.view import UnknownEndpoint
 

@@ -3,7 +3,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("dualwrite", "0003_configuration"),
+        ("dualwrite", "0004_operate_retention"),
     ]
 
     operations = [
