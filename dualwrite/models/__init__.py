@@ -1,10 +1,14 @@
-"""What the engine keeps in the registry for people: streams, runs, retention and its backups, health, the audit.
+"""What the engine keeps in the registry for people: streams, runs, retention and its backups, health, alerts, the
+audit.
 
 Roles and epochs are not here: they stand in `dualwrite.stream_state` of each store, where the triggers read them.
 """
 
+from dualwrite.models.alerts import Alert, AlertChange, AlertEvaluation, AlertRule, AlertState, Comparison, Severity
+from dualwrite.models.channels import AlertChannel, AlertDelivery, DeliveryState
 from dualwrite.models.configuration import ConfigSource, ParameterChange, ParameterKnown, ParameterOverride
 from dualwrite.models.health import HealthRecord
+from dualwrite.models.measures import Measure, Unit
 from dualwrite.models.retention import (
     BackupState,
     DrillRun,
@@ -21,12 +25,22 @@ from dualwrite.models.streams import Audit, ParkedKey, StageTransition, StreamCo
 from dualwrite.models.validation import ValidationRun, ValidationStatus
 
 __all__ = [
+    "Alert",
+    "AlertChange",
+    "AlertChannel",
+    "AlertDelivery",
+    "AlertEvaluation",
+    "AlertRule",
+    "AlertState",
     "Audit",
     "BackupState",
+    "Comparison",
     "ConfigSource",
+    "DeliveryState",
     "DrillRun",
     "HealthRecord",
     "LegalHold",
+    "Measure",
     "ParameterChange",
     "ParameterKnown",
     "ParameterOverride",
@@ -38,9 +52,11 @@ __all__ = [
     "RetentionState",
     "RetentionStatus",
     "Run",
+    "Severity",
     "StageTransition",
     "StreamControl",
     "TransitionStatus",
+    "Unit",
     "ValidationRun",
     "ValidationStatus",
 ]
