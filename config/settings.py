@@ -87,6 +87,15 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_TIMEZONE = "UTC"
 
+# E-mail, by which alerts may be told: smtp+tls://user:password@host:587, or another backend of django-environ.
+mail = env.email_url("EMAIL_URL", "smtp://127.0.0.1:25")
+EMAIL_BACKEND, EMAIL_FILE_PATH = mail["EMAIL_BACKEND"], mail["EMAIL_FILE_PATH"]
+EMAIL_HOST, EMAIL_PORT = mail["EMAIL_HOST"], mail["EMAIL_PORT"]
+EMAIL_HOST_USER, EMAIL_HOST_PASSWORD = mail["EMAIL_HOST_USER"], mail["EMAIL_HOST_PASSWORD"]
+EMAIL_USE_TLS, EMAIL_USE_SSL = mail.get("EMAIL_USE_TLS", False), mail.get("EMAIL_USE_SSL", False)
+EMAIL_TIMEOUT = 5
+DEFAULT_FROM_EMAIL = env.str("DEFAULT_FROM_EMAIL", "instrument-registry@localhost")
+
 # Backups of retention: a directory, or a backend of django-storages (docs/retention.md).
 BACKUP_STORAGE_URL = env.str("BACKUP_STORAGE_URL", "") or str(BASE_DIR / "var" / "backups")
 

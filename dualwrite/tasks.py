@@ -1,4 +1,4 @@
-"""Retention in the background: what the schedule does every night, and what an operator asked for in the admin.
+"""What runs by schedule, and what an operator asked for in the admin; each calls what commands and endpoints call too.
 
 What is refused, lost or under way already is one line in the log: nothing about it is a fault of this program.
 """
@@ -10,9 +10,12 @@ from typing import Any
 import psycopg
 from celery import shared_task
 from django.db import Error as DatabaseError
+from django.utils import timezone
 
 from dualwrite.exceptions import DualWriteError
 from dualwrite.models import DrillRun, RestoreRun, RetentionRun
+from dualwrite.monitoring.alerts.evaluation import evaluate
+from dualwrite.monitoring.history import record
 from dualwrite.retention.drill import drill
 from dualwrite.retention.restore import Asked, restore
 from dualwrite.retention.run import Order, run
@@ -24,6 +27,13 @@ log = logging.getLogger(__name__)
 #: Millions of rows take longer than other tasks may; killed later, the next run goes on.
 SOFT, HARD = 12 * 3600, 12 * 3600 + 300
 SCHEDULE = Actor("schedule")
+
+
+@shared_task(name="dualwrite.monitoring.check")
+def check_monitoring() -> None:
+    """Look at everything and keep it, see what fires, tell people."""
+    record(timezone.now())
+    evaluate()
 
 
 @shared_task(name="dualwrite.retention.run", soft_time_limit=SOFT, time_limit=HARD)

@@ -36,13 +36,18 @@ def row(stream: Stream, outcome: Outcome[dict[str, Any]]) -> dict[str, Any]:
 
 def why(outcome: Outcome[Any]) -> str:
     """Why there is no answer, in a sentence fit to be shown."""
+    return why_not(outcome, LIMIT_SECONDS)
+
+
+def why_not(outcome: Outcome[Any], limit_seconds: float) -> str:
+    """The same of a question with a limit of its own."""
     if outcome.error is None:
-        return f"no answer within {LIMIT_SECONDS:g} s"
+        return f"no answer within {limit_seconds:g} s"
     if isinstance(outcome.error, DualWriteError):
         return str(outcome.error)
     if isinstance(outcome.error, DatabaseError):
         return f"a database did not do what was asked ({type(outcome.error).__name__})"
-    log.error("asking for a stream failed unexpectedly", exc_info=outcome.error)
+    log.error("a question failed unexpectedly", exc_info=outcome.error)
     return f"unexpected error ({type(outcome.error).__name__}); the log has it"
 
 

@@ -53,3 +53,7 @@ SELECT last.component, last.status, last.at,
          WHERE h.subject = '' AND h.at > %(now)s::timestamptz - %(seconds)s * interval '1 second'
            AND h.at <= %(now)s::timestamptz
          ORDER BY h.component, h.at DESC, h.id DESC) AS last
+
+-- name: clock
+-- What time it is there.
+SELECT clock_timestamp()

@@ -1,0 +1,47 @@
+"""What the health checks tell: which component is down, whether the relay fails, how long answers took."""
+
+from collections.abc import Sequence
+
+from dualwrite.models import Measure
+from dualwrite.monitoring.alerts.sources import Source, unknown, yes
+from dualwrite.monitoring.alerts.states import Sample
+from dualwrite.monitoring.checks import ALL
+from dualwrite.monitoring.health import Result, run_checks
+from dualwrite.monitoring.status import Status
+
+RELAY = "relay"
+
+
+def components() -> list[Sample]:
+    """Ask all checks; each has its own limit."""
+    return from_results(run_checks(ALL).results)
+
+
+def from_results(results: Sequence[Result]) -> list[Sample]:
+    """The samples of what the checks found."""
+    found = [sample for one in results for sample in (_down(one), _response(one))]
+    failing = [_state(Measure.RELAY_FAILING, one) for one in results if one.name == RELAY]
+    return [*found, *failing]
+
+
+def _down(one: Result) -> Sample:
+    return _state(Measure.COMPONENT_DOWN, one)
+
+
+def _state(measure: Measure, one: Result) -> Sample:
+    why = str(one.details.get("error", one.status))
+    if one.status is Status.UNKNOWN:
+        return unknown(measure, one.name, why)
+    return yes(measure, one.name, "" if one.status is Status.UP else f"{why}; {one.mend}")
+
+
+def _response(one: Result) -> Sample:
+    return Sample(Measure.RESPONSE, one.name, round(one.seconds, 3), f"{one.name} answered in {one.seconds:.2f} s")
+
+
+SOURCE = Source(
+    "health checks",
+    (Measure.COMPONENT_DOWN, Measure.RESPONSE, Measure.RELAY_FAILING),
+    components,
+    max(check.limit_seconds for check in ALL) + 2,
+)
