@@ -19,6 +19,7 @@ LINKS = {
     "dual-write-status": "dual-write-status",
     "retention-status": "retention-status",
     "monitoring-status": "monitoring-status",
+    "monitoring-alerts": "monitoring-alerts",
     "prometheus": "prometheus",
 }
 

@@ -2,6 +2,7 @@
 
 from django.urls import path, re_path
 
+from actuator.alerts import AlertsView
 from actuator.health import ComponentView, HealthView, LivenessView, LivezView, ReadinessView, ReadyzView
 from actuator.index import IndexView
 from actuator.info import InfoView
@@ -25,6 +26,7 @@ urlpatterns = [
     path("actuator/retention/runs/<int:number>", OneRunView.as_view(), name="retention-one-run"),
     path("actuator/retention/runs/<int:number>/cancel", CancelView.as_view(), name="retention-cancel"),
     path("actuator/monitoring/status", MonitoringStatusView.as_view(), name="monitoring-status"),
+    path("actuator/monitoring/alerts", AlertsView.as_view(), name="monitoring-alerts"),
     path("actuator/prometheus", MetricsView.as_view(), name="prometheus"),
     path("metrics", MetricsView.as_view(), name="metrics"),
     path("livez", LivezView.as_view(), name="livez"),

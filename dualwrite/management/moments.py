@@ -1,6 +1,7 @@
 """Days and moments as operators write them."""
 
-from datetime import datetime
+import re
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 from django.utils.dateparse import parse_date, parse_datetime
@@ -22,3 +23,14 @@ def moment(option: str, value: str | None) -> datetime | None:
     if found is None:
         raise UsageError(f"{option} {value!r}; {VALID}")
     return found if timezone.is_aware(found) else timezone.make_aware(found, timezone.get_fixed_timezone(0))
+
+
+def duration(option: str, value: str) -> timedelta:
+    """45s, 30m, 2h or 1d; raises UsageError naming the option."""
+    found = re.fullmatch(r"(\d{1,6})([smhd])", value.strip())
+    if found is None:
+        raise UsageError(f"{option} {value!r}; valid: a number with s, m, h or d, such as 2h")
+    return int(found[1]) * _UNITS[found[2]]
+
+
+_UNITS = {"s": timedelta(seconds=1), "m": timedelta(minutes=1), "h": timedelta(hours=1), "d": timedelta(days=1)}

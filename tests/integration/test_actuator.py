@@ -28,6 +28,7 @@ OPERATORS = [
     "/actuator/status",
     "/actuator/dual-write/status",
     "/actuator/retention/status",
+    "/actuator/monitoring/alerts",
     "/actuator/prometheus",
     "/metrics",
 ]
