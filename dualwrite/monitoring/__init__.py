@@ -8,6 +8,7 @@ The flow, in the order of the data:
 4. `streams` asks the same way how the streams stand; `overview` puts both together into one report.
    `retention` tells how that stands, for its check and for operators.
 5. `snapshot` keeps what Prometheus is shown for some seconds; `collector` turns it into metrics.
+6. `alerts` measures the same by rules, and tells people what is bad; `names` are the names of all metrics.
 
 Nothing here knows HTTP; commands, endpoints and metrics render the same answers.
 

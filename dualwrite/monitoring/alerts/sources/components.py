@@ -10,6 +10,8 @@ from dualwrite.monitoring.health import Result, run_checks
 from dualwrite.monitoring.status import Status
 
 RELAY = "relay"
+#: Components that a rule of their own is about, so that one thing is not told twice.
+OWN_RULES = (RELAY, "configService")
 
 
 def components() -> list[Sample]:
@@ -19,13 +21,9 @@ def components() -> list[Sample]:
 
 def from_results(results: Sequence[Result]) -> list[Sample]:
     """The samples of what the checks found."""
-    found = [sample for one in results for sample in (_down(one), _response(one))]
+    down = [_state(Measure.COMPONENT_DOWN, one) for one in results if one.name not in OWN_RULES]
     failing = [_state(Measure.RELAY_FAILING, one) for one in results if one.name == RELAY]
-    return [*found, *failing]
-
-
-def _down(one: Result) -> Sample:
-    return _state(Measure.COMPONENT_DOWN, one)
+    return [*down, *failing, *map(_response, results)]
 
 
 def _state(measure: Measure, one: Result) -> Sample:
