@@ -16,7 +16,7 @@ def begin(apps, editor):
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("dualwrite", "0003_configuration"),
+        ("dualwrite", "0005_health"),
     ]
 
     operations = [
