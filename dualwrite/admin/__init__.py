@@ -6,8 +6,8 @@ Rows are read, never edited: the verbs change them, and each is the function tha
 2. `question` asks by a dry run what a verb would do, what it risks and what is in its way: the page that is confirmed.
 3. `carry_out` does it and says what was done.
 4. `streams` are the pages; `rows` those of transitions, parked keys and the audit; `validations` those of validations,
-   `parameters` those of live parameters, `alerts` and `alerting` those of alerts, their rules and channels. `running` is
-   what pages of runs share.
+   `parameters` those of live parameters, `alerts` and `alerting` those of alerts, their rules and channels.
+   `running` is what pages of runs share.
 5. `retention` is a package of its own.
 """
 

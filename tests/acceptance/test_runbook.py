@@ -76,7 +76,7 @@ def names(screener: Session, registry: Session, backups: Path, memberships: Stre
 def commands(text: str, names: dict[str, str]) -> list[str]:
     found = COMMAND.findall(text)
     for name, value in names.items():
-        found = [re.sub(rf"\b{name}\b", lambda _, v=value: v, command) for command in found]
+        found = [re.sub(rf"\b{name}\b", value, command) for command in found]
     return found
 
 
