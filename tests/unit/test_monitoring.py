@@ -199,6 +199,7 @@ def test_every_component_is_found_by_its_name() -> None:
         "canary",
         "validation",
         "configService",
+        "retention",
         "diskSpace",
     }
 
