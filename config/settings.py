@@ -140,6 +140,9 @@ LOGGING: dict[str, Any] = {
     "loggers": {
         "dualwrite": {"level": env.str("LOG_LEVEL", "INFO")},
         "django.request": {"filters": ["faults"]},
+        # They tell the whole address of each request, and that of a webhook may be a secret.
+        "httpx": {"level": "WARNING"},
+        "httpcore": {"level": "WARNING"},
         # A wrong Host header is the client's fault: answered with 400, and no traceback for each.
         "django.security.DisallowedHost": {"level": "CRITICAL"},
     },

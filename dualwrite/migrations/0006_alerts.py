@@ -173,9 +173,10 @@ class Migration(migrations.Migration):
                 (
                     "relayed",
                     models.JSONField(
-                        default=dict, help_text="Keys relayed so far, by stream; the next one counts from here."
+                        default=dict, help_text="Keys relayed so far, by stream; the next ones count from here."
                     ),
                 ),
+                ("relayed_at", models.DateTimeField(help_text="When that was so.")),
             ],
             options={
                 "db_table": "dualwrite_alert_evaluation",

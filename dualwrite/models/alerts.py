@@ -142,7 +142,8 @@ class AlertEvaluation(models.Model):
     seconds = models.FloatField()
     samples = models.PositiveIntegerField(help_text="Values that were measured.")
     unknown = models.JSONField(default=list, help_text="What could not be measured, and why.")
-    relayed = models.JSONField(default=dict, help_text="Keys relayed so far, by stream; the next one counts from here.")
+    relayed = models.JSONField(default=dict, help_text="Keys relayed so far, by stream; the next ones count from here.")
+    relayed_at = models.DateTimeField(help_text="When that was so.")
 
     class Meta:
         db_table = "dualwrite_alert_evaluation"

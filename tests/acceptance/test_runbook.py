@@ -74,10 +74,7 @@ def names(screener: Session, registry: Session, backups: Path, memberships: Stre
 
 
 def commands(text: str, names: dict[str, str]) -> list[str]:
-    found = COMMAND.findall(text)
-    for name, value in names.items():
-        found = [re.sub(rf"\b{name}\b", value, command) for command in found]
-    return found
+    return [re.sub(r"\b[A-Z]+\b", lambda word: names.get(word[0], word[0]), found) for found in COMMAND.findall(text)]
 
 
 @pytest.mark.parametrize("anchor", pages())

@@ -228,6 +228,7 @@ def test_components_are_told_as_the_checks_find_them() -> None:
     assert (Measure.COMPONENT_DOWN, "relay") not in found, "it would be told twice"
     assert (found[Measure.COMPONENT_DOWN, "redis"], found[Measure.RESPONSE, "redis"]) == (0, 2.5)
     assert found[Measure.COMPONENT_DOWN, "dualWrite"] is None
+    assert (Measure.RESPONSE, "relay") not in found, "that it is down is told already"
 
 
 def test_every_measurement_has_a_source_and_all_of_them_answer() -> None:

@@ -2,15 +2,21 @@
 
 import threading
 from datetime import timedelta
+from importlib import import_module
+from pathlib import Path
 
 import pytest
-from django.db import IntegrityError
+from django.apps import apps
+from django.conf import settings
+from django.db import IntegrityError, connections
 
+from config.celery import app
 from dualwrite.exceptions import Refused, StoreUnreachable, UnknownName, UsageError
 from dualwrite.models import Alert, AlertChange, AlertChannel, AlertDelivery, AlertEvaluation, AlertRule, Measure
+from dualwrite.monitoring.alerts import evaluation, keep
 from dualwrite.monitoring.alerts.evaluation import evaluate
 from dualwrite.monitoring.alerts.operate import acknowledge, silence
-from dualwrite.monitoring.alerts.report import report
+from dualwrite.monitoring.alerts.report import firing, report
 from dualwrite.monitoring.alerts.seeds import CHANNELS, RULES, seed
 from dualwrite.monitoring.alerts.sources import Source
 from dualwrite.monitoring.alerts.states import Sample
@@ -164,6 +170,43 @@ def test_without_the_registry_it_is_said_loudly(
     with pytest.raises(StoreUnreachable):
         check_monitoring()
     assert "alerts cannot be evaluated" in caplog.text
+
+
+def test_a_registry_that_hangs_holds_nobody_up(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    go = threading.Event()
+    monkeypatch.setattr(evaluation, "LIMIT_SECONDS", 0.3)
+    monkeypatch.setattr(keep, "rules", lambda: go.wait(30))
+    try:
+        with pytest.raises(StoreUnreachable, match=r"no answer within 0\.3 s"):
+            check_monitoring()
+    finally:
+        go.set()
+    assert "alerts cannot be evaluated" in caplog.text
+
+
+def test_a_celery_worker_knows_the_task_by_the_name_that_is_scheduled() -> None:
+    app.loader.import_default_modules()
+    assert app.tasks["dualwrite.monitoring.check"].run is check_monitoring.run
+
+
+def test_a_new_registry_begins_with_the_seeds() -> None:
+    (file,) = (Path(settings.BASE_DIR) / "dualwrite" / "migrations").glob("*_alerts.py")
+    migration = import_module(f"dualwrite.migrations.{file.stem}")
+    with connections[Store.REGISTRY.alias].schema_editor() as editor:
+        migration.begin(apps, editor)
+    assert AlertRule.objects.count() == len(RULES)
+    assert list(AlertChannel.objects.values_list("kind", flat=True)) == ["log"]
+
+
+def test_metrics_are_told_what_fires_and_what_does_not() -> None:
+    rule()
+    rule("other", severity="info")
+    evaluated(0, lag(61, "a"), lag(0, "b"))
+    assert firing() == {("lag", "warning"): 1, ("other", "info"): 1}
+    silence(Alert.objects.get(rule__name="lag").pk, timedelta(hours=1), JANE)
+    assert firing() == {("lag", "warning"): 0, ("other", "info"): 1}
 
 
 def test_the_report_says_that_nobody_evaluates() -> None:

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
+from django.conf import settings
 from django.core import mail
 
 from dualwrite.models import AlertChannel, AlertRule, Measure, Severity, Unit
@@ -134,6 +135,11 @@ def test_a_variable_that_is_not_there_is_named() -> None:
     channel = AlertChannel(name="x", kind="log", secret_variable="ALERT_NOT_THERE")
     with pytest.raises(NotDelivered, match="no ALERT_NOT_THERE"):
         send(channel, FIRES)
+
+
+@pytest.mark.parametrize("logger", ["httpx", "httpcore"])
+def test_the_client_does_not_tell_addresses_whatever_the_log_level(logger: str) -> None:
+    assert settings.LOGGING["loggers"][logger]["level"] == "WARNING"
 
 
 def test_it_is_tried_again_later_and_later() -> None:

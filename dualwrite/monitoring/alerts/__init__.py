@@ -27,6 +27,7 @@ How it can fail, and the answer:
 * A key for signatures is changed: the variable may hold several, and each signs, so sender and receiver change in turn.
 * A secret would be shown: rows have only the name of a variable, which must begin with ALERT_; errors never have an
   address that came from the environment.
+* The registry hangs: an evaluation has a limit as a whole, and the report another one.
 * The registry is away: no rule can be read and no state kept. The evaluation says so in the log at level critical and
   raises; Prometheus, which asks from outside, has the rules for that (ops/prometheus/alerts.yml).
 * Nobody evaluates: the report says since when, the command warns of it.

@@ -6,13 +6,17 @@ from typing import Any
 
 from django.utils import timezone
 
+from dualwrite.exceptions import StoreUnreachable
 from dualwrite.models import Alert, AlertChannel, AlertEvaluation, AlertRule, AlertState, Measure
 from dualwrite.monitoring.alerts.channels.message import RUNBOOK
+from dualwrite.monitoring.side_by_side import Task, side_by_side
+from dualwrite.monitoring.streams import why_not
 from dualwrite.stages import Store
 from dualwrite.stores import failing
 
 #: Three scheduled evaluations were missed by then.
 STALE_AFTER = timedelta(minutes=15)
+LIMIT_SECONDS = 5.0
 #: Those somebody is to look at; one that is silenced is known.
 LOUD = (AlertState.FIRING, AlertState.ACKNOWLEDGED)
 
@@ -39,7 +43,23 @@ class Report:
 
 
 def report() -> Report:
-    """As it is kept; nothing is measured for it. Raises StoreUnreachable, StoreFailed."""
+    """As it is kept; nothing is measured for it. Raises StoreUnreachable, StoreFailed, within seconds."""
+    (outcome,) = side_by_side([Task("alerts report", _read, LIMIT_SECONDS)])
+    if outcome.value is not None:
+        return outcome.value
+    raise outcome.error or StoreUnreachable(f"the registry: {why_not(outcome, LIMIT_SECONDS)}")
+
+
+def firing() -> dict[tuple[str, str], int]:
+    """How many fire, by name and severity, and 0 for the other rules. Raises StoreUnreachable, StoreFailed."""
+    with failing(Store.REGISTRY):
+        found = dict.fromkeys(AlertRule.objects.filter(enabled=True).values_list("name", "severity"), 0)
+        for name, severity in Alert.objects.filter(state__in=LOUD).values_list("rule__name", "severity"):
+            found[name, severity] = found.get((name, severity), 0) + 1
+    return found
+
+
+def _read() -> Report:
     with failing(Store.REGISTRY):
         last = AlertEvaluation.objects.filter(pk=1).first()
         opened = Alert.objects.exclude(state=AlertState.RESOLVED).select_related("rule")

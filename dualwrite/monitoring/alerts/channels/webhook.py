@@ -33,6 +33,6 @@ def _posted(address: str, body: bytes, headers: dict[str, str]) -> int:
             client.stream("POST", address, content=body, headers=headers) as answer,
         ):
             return answer.status_code
-    except (httpx.HTTPError, httpx.InvalidURL) as exc:
+    except (httpx.HTTPError, httpx.InvalidURL, ValueError) as exc:
         # The sentence of the error may have the address, which may be a secret.
         raise NotDelivered(f"the receiver did not answer ({type(exc).__name__})") from exc

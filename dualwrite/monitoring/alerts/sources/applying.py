@@ -25,7 +25,7 @@ def _share(stream: Stream, before: AlertEvaluation | None) -> Sample:
         return unknown(Measure.APPLY_ERRORS, stream.name, "no evaluation before this one kept how far the relay was")
     if now is None or now < was:
         return unknown(Measure.APPLY_ERRORS, stream.name, "what was relayed so far cannot be told, or counts anew")
-    return share(stream.name, now - was, _failed(stream, before.at))
+    return share(stream.name, now - was, _failed(stream, before.relayed_at))
 
 
 def _failed(stream: Stream, since: datetime) -> int:

@@ -23,7 +23,8 @@ def from_results(results: Sequence[Result]) -> list[Sample]:
     """The samples of what the checks found."""
     down = [_state(Measure.COMPONENT_DOWN, one) for one in results if one.name not in OWN_RULES]
     failing = [_state(Measure.RELAY_FAILING, one) for one in results if one.name == RELAY]
-    return [*down, *failing, *map(_response, results)]
+    answered = [one for one in results if one.status in (Status.UP, Status.OUT_OF_SERVICE)]
+    return [*down, *failing, *map(_response, answered)]
 
 
 def _state(measure: Measure, one: Result) -> Sample:
