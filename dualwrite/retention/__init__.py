@@ -29,7 +29,7 @@ How it can fail, and the answer to each (docs/retention.md has the tests):
 5. `export`: one snapshot, its rows to parts, batch by batch.
 6. `verify`: everything read back.
 7. `trim`: batches go; what stayed is counted by its keys.
-8. `run`: these in order as a state machine, resumed where it was broken off; `sweep`: every policy, as the schedule
-   does.
+8. `run`: these in order as a state machine (`states`), `backing_up` its first half, `broken_off` what becomes of one
+   that did not come to its end; `sweep`: every policy, as the schedule does.
 9. `restore`, `drill`, `expiry`: rows come back; that they would is tried every week; backups end.
 """

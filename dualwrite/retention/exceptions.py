@@ -24,6 +24,10 @@ class Braked(Refused):
     """A brake held the run, so nothing was removed."""
 
 
+class WrongClock(Refused):
+    """A clock is not to be trusted, so nothing was removed."""
+
+
 class StorageFailed(DualWriteError):
     """The backup storage did not do what was asked, so nothing was removed."""
 
