@@ -148,7 +148,9 @@ def _go(session: Session, case: Trim, place: Place) -> tuple[int, int, int]:
         session.execute(statement("retention", "begin_batch"), {"subject": rows.policy.subject.name})
         held = holds.read(session, rows.policy.subject).and_also(case.held)
         if case.moment is None:
-            return _removed(session, case, batch, held, sql.SQL("true")), 0, 0
+            moved = _removed(session, case, batch, held, sql.SQL("true"))
+            reach("retention batch removed")
+            return moved, 0, 0
         gone = 0 if by_key else _removed(session, case, batch, held, rows.exported(loaded=False))
         if gone < batch.rows:
             _load(session, case, place)
