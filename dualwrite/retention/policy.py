@@ -25,6 +25,10 @@ class Window:
     begins: time
     ends: time
 
+    def __post_init__(self) -> None:
+        if self.begins == self.ends:
+            raise InvalidPolicy("the hours end when they begin, so no scheduled run would ever work", "window_ends")
+
     def holds(self, moment: datetime) -> bool:
         """Whether the moment (UTC) is inside."""
         now = moment.time()
@@ -94,18 +98,9 @@ def in_force(row: RetentionPolicy) -> Policy:
             backup=row.backup or BACKUP_BEFORE_DELETE.value() or row.action == Action.DELETE,
             max_rows=RETENTION_MAX_ROWS.value() if row.max_rows is None else row.max_rows,
             max_percent=RETENTION_MAX_PERCENT.value() if row.max_percent is None else row.max_percent,
-            window=_window(row),
+            window=Window(row.window_begins, row.window_ends) if row.window_begins and row.window_ends else None,
         )
     )
-
-
-def _window(row: RetentionPolicy) -> Window | None:
-    if row.window_begins is None or row.window_ends is None:
-        return None
-    if row.window_begins == row.window_ends:
-        why = "the hours end when they begin, so no scheduled run would ever work"
-        raise InvalidPolicy(f"{row.name}: {why}", "window_ends")
-    return Window(row.window_begins, row.window_ends)
 
 
 def frozen(name: str, data: Mapping[str, Any]) -> Policy:
