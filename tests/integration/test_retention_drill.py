@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from dualwrite import runs
 from dualwrite.exceptions import AlreadyRunning, UsageError
-from dualwrite.models import BackupState, DrillRun, RetentionBackup, RetentionRun
+from dualwrite.models import BackupState, DrillRun, LegalHold, RetentionBackup, RetentionRun
 from dualwrite.retention import subject
 from dualwrite.retention.drill import _Backups, drill
 from dualwrite.retention.expiry import expire
@@ -198,11 +198,12 @@ def test_backups_end_when_their_time_is_over(three: list[RetentionBackup], backu
 @pytest.mark.parametrize("value", ["", "NSE:INFY"])
 def test_a_hold_keeps_the_backups_of_its_table(three: list[RetentionBackup], backups: Path, value: str) -> None:
     expired()
-    hold = held_back(value, until=days_ago(1) if value else None)
+    hold = held_back(value, until=days_ago(-1) if value else None)
+    LegalHold.objects.exclude(until=None).update(until=days_ago(1))
 
     assert (expire(OPERATOR, configured()), len(files(backups))) == ([], 9)
 
-    type(hold).objects.update(released_at=timezone.now())
+    LegalHold.objects.filter(pk=hold.pk).update(released_at=timezone.now())
     assert len(expire(OPERATOR, configured())) == 3
     assert files(backups) == []
 
