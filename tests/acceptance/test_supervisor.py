@@ -7,8 +7,11 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -113,6 +116,49 @@ def test_what_is_killed_comes_back_and_after_the_supervisor_the_next_run_takes_o
         assert run(copy, "stop").returncode == 0
         assert process.wait(timeout=10) == 0
     assert left_over(copy) == []
+
+
+def test_every_service_shows_what_all_its_processes_count_whatever_a_killed_one_left(copy: Path) -> None:
+    with serving(copy) as (process, log):
+        web = psutil.Process(pid_of(copy, "web"))
+        shown = {name: psutil.Process(pid_of(copy, name)).environ() for name in ("worker", "relay")}
+        addresses = [f"127.0.0.1:{shown[name][f'{name.upper()}_METRICS_PORT']}" for name in shown]
+        mine = next(c.laddr.port for c in web.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
+        for address in (*addresses, f"127.0.0.1:{mine}"):
+            assert processes.until(partial(is_shown, address), 30), log.read_text()
+        asked = [requests(page(f"127.0.0.1:{mine}")) for _ in range(20)]
+        assert asked == sorted(asked)
+        assert asked[-1] - asked[0] == 19, "each page is that of one process, not of all"
+        (copy / "var" / "metrics" / "web" / "counter_1.db").touch()
+        web.children()[0].kill()
+        assert processes.until(lambda: len(web.children()) == 2, 20)
+        after = page(f"127.0.0.1:{mine}")
+        assert requests(after) > asked[-1]
+        assert "registry_metrics_unreadable_files 1.0" in after
+        assert "registry_dualwrite_stage" in after
+        process.send_signal(signal.SIGTERM)
+        process.wait(timeout=60)
+    with serving(copy):
+        assert not (copy / "var" / "metrics" / "web" / "counter_1.db").exists()
+
+
+def is_shown(address: str) -> bool:
+    """Whether there is a page."""
+    return "python_info" in page(address)
+
+
+def page(address: str) -> str:
+    """The metrics shown there; empty when nobody listens."""
+    try:
+        with urllib.request.urlopen(f"http://{address}/metrics", timeout=20) as answer:
+            return str(answer.read().decode())
+    except urllib.error.URLError:
+        return ""
+
+
+def requests(shown: str) -> float:
+    """How many requests the page says there were."""
+    return float(re.findall(r"^django_http_requests_before_middlewares_total (\S+)$", shown, re.M)[0])
 
 
 def pids(root: Path) -> list[int]:
