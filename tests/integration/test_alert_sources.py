@@ -214,6 +214,28 @@ def test_the_share_of_failed_keys_is_counted_from_the_evaluation_before(screener
     assert values(list(applying.applying()))[Measure.APPLY_ERRORS, "index_memberships"] is None
 
 
+def test_a_store_that_went_back_is_told_and_one_that_cannot_be_asked_is_unknown(
+    memberships: Stream, registry: Session
+) -> None:
+    assert stores.pair()[0].value == 0, "nobody has paired them yet"
+    enabled(memberships)
+    assert stores.pair()[0].value == 0
+    registry.execute("UPDATE dualwrite.stream_state SET epoch = epoch - 1 WHERE stream = 'index_memberships'")
+    (found,) = stores.pair()
+    assert found.value == 1, found.why
+    registry.execute("DROP SCHEMA dualwrite CASCADE")
+    assert stores.pair()[0].value is None
+
+
+@pytest.mark.parametrize(("apart", "word"), [("1 hour", "ahead"), ("-1 hour", "behind")])
+def test_a_clock_that_is_off_is_told_with_its_store(apart: str, word: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert all((one.value if one.value is not None else 9.0) < 5 for one in stores.clocks())
+    monkeypatch.setattr(stores, "statement", lambda *_: f"SELECT clock_timestamp() + interval '{apart}'")
+    found = stores.clocks()
+    assert {one.subject for one in found} == {"screener", "registry"}
+    assert all(3590 < (one.value or 0) < 3610 and word in one.why for one in found)
+
+
 def test_components_are_told_as_the_checks_find_them() -> None:
     found = values(
         components.from_results(

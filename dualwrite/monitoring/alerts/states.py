@@ -93,7 +93,7 @@ def transitions(
 def _of_rule(
     rule: Rule, samples: Mapping[str, Sample], opened: Mapping[str, Open], now: datetime
 ) -> Iterator[Transition]:
-    for subject in sorted(({*samples} - {ALL}) | {*opened}):
+    for subject in sorted({*samples} | {*opened}):
         found, one = _found(rule, samples.get(subject) or samples.get(ALL)), opened.get(subject)
         transition = _opened(rule, subject, found, now) if one is None else _next(rule, one, found, now)
         if transition is not None:
