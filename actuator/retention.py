@@ -1,31 +1,34 @@
-"""Retention over HTTP: how it stands, what would go, one run, a way to stop it. Nothing is removed from here yet."""
+"""Retention over HTTP: how it stands, what would go, one run, a way to stop it; with a key, carrying it out."""
 
 from typing import Any
 
+from django.urls import reverse
 from rest_framework.exceptions import NotFound, PermissionDenied
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
+from rest_framework.status import HTTP_202_ACCEPTED
 
+from actuator.keys import has_key, who
 from actuator.view import OperatorView
+from dualwrite.admin.retention.background import send
 from dualwrite.exceptions import UsageError
 from dualwrite.management import retentions
 from dualwrite.models import RetentionRun
 from dualwrite.monitoring.retention import standing
-from dualwrite.retention.run import Order, cancel
-from dualwrite.retention.several import run_each
+from dualwrite.retention.run import Order, cancel, executable
+from dualwrite.retention.several import enabled, run_each
 from dualwrite.stages import Store
 from dualwrite.stores import reaching
 from dualwrite.switch import Actor
 
-#: Who it was, as far as can be told without keys.
-WHO = "actuator"
+TASK = "dualwrite.retention.run_policy"
 #: Name → type of what a body may have.
-RUN: dict[str, type] = {"dry_run": bool, "policy": str, "reason": str}
+RUN: dict[str, type] = {"dry_run": bool, "policy": str, "reason": str, "force": bool}
 CANCEL: dict[str, type] = {"reason": str}
-WAITS = (
-    "executing over HTTP waits for API keys, as nobody could tell who asked; "
-    "manage.py run_retention --execute{policy} does it"
+NO_KEY = (
+    "carrying retention out needs the key of INTERNAL_API_KEY, as X-Internal-API-Key; "
+    "manage.py run_retention --execute{policy} does it without"
 )
 
 
@@ -43,13 +46,36 @@ class RetentionRunView(OperatorView):
     parser_classes = (JSONParser,)
 
     def post(self, request: Request) -> Response:
-        """What would go by one policy, or by every enabled one: what `run_retention --json` prints."""
+        """What would go by one policy, or by every enabled one: what `run_retention --json` prints.
+
+        With `dry_run` false the worker carries it out: 202, and where to look.
+        """
         asked = body(request, RUN)
         policy: str | None = asked.get("policy")
-        if not asked.get("dry_run", True):
-            raise PermissionDenied(WAITS.format(policy=f" --policy {policy}" if policy else ""))
-        order = Order(Actor(WHO, asked.get("reason", "")))
+        order = Order(
+            Actor(who(request), asked.get("reason", "")),
+            execute=not asked.get("dry_run", True),
+            force=asked.get("force", False),
+        )
+        if order.execute:
+            return _carried_out(request, policy, order)
         return Response(retentions.told_data(run_each(policy, order), order))
+
+
+def _carried_out(request: Request, policy: str | None, order: Order) -> Response:
+    """Every policy is looked at before the first is handed to the worker: all of them, or none."""
+    if not has_key(request):
+        raise PermissionDenied(NO_KEY.format(policy=f" --policy {policy}" if policy else ""))
+    if order.force and not order.actor.reason:
+        raise UsageError("force needs a reason")
+    names = enabled() if policy is None else [policy]
+    for name in names:
+        executable(name)
+    own = {"actor": order.actor.name, "reason": order.actor.reason, "force": order.force}
+    for name in names:
+        send(TASK, f"manage.py run_retention --execute --policy {name}", policy=name, **own)
+    answer = {"dry_run": False, "policies": [{"policy": name, "status": "queued"} for name in names]}
+    return Response(answer, status=HTTP_202_ACCEPTED, headers={"Location": reverse("retention-status")})
 
 
 class OneRunView(OperatorView):
@@ -72,7 +98,7 @@ class CancelView(OperatorView):
         """Ask it to stop, which it does after the batch it is at; 409 when it has ended."""
         asked = body(request, CANCEL)
         _run(number)
-        return Response(retentions.as_data(cancel(number, Actor(WHO, asked.get("reason", "")))))
+        return Response(retentions.as_data(cancel(number, Actor(who(request), asked.get("reason", "")))))
 
 
 def _run(number: int) -> RetentionRun:

@@ -23,7 +23,7 @@ def run_each(policy: str | None, order: Order, watch: Callable[[str], Watch] = l
     """Run the policy of that name, or every enabled one; raises what refuses one that was named."""
     told = Told()
     # An empty name is one that is not known, not all of them.
-    for name in _enabled() if policy is None else [policy]:
+    for name in enabled() if policy is None else [policy]:
         try:
             told.runs.append(run(name, order, watch(name)))
         except DualWriteError as exc:
@@ -33,6 +33,7 @@ def run_each(policy: str | None, order: Order, watch: Callable[[str], Watch] = l
     return told
 
 
-def _enabled() -> list[str]:
+def enabled() -> list[str]:
+    """The names of the policies that are switched on; raises StoreUnreachable."""
     with reaching(Store.REGISTRY):
         return list(RetentionPolicy.objects.filter(enabled=True).values_list("name", flat=True))

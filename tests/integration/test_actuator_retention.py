@@ -1,4 +1,4 @@
-"""Retention over HTTP: it tells, plans and stops; it removes nothing until somebody can say who asked."""
+"""Retention over HTTP: it tells, plans and stops; who has the key of the environment has it carried out."""
 
 import json
 from collections.abc import Iterator
@@ -11,6 +11,7 @@ from django.core.management import call_command
 from django.test import Client
 from django_celery_beat.models import CrontabSchedule, PeriodicTask
 
+from actuator import retention
 from dualwrite import runs
 from dualwrite.models import Audit, RetentionRun
 from dualwrite.retention import holds
@@ -96,21 +97,71 @@ def test_a_dry_run_is_the_default_and_tells_what_would_go(
     assert row["plan"] == printed["policies"][0]["plan"]
 
 
-def test_nothing_is_removed_over_http_and_the_command_is_named(registry: Session, client: Client) -> None:
+KEY = "a key of the environment"
+EXECUTE = {"dry_run": False, "policy": "letters", "reason": "now"}
+
+
+@pytest.fixture
+def sent_tasks(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What is handed to the worker, which these tests do not have."""
+    found: list[dict[str, Any]] = []
+    monkeypatch.setattr(settings, "INTERNAL_API_KEY", KEY)
+    monkeypatch.setattr(retention, "send", lambda task, command, **values: found.append({"task": task, **values}))
+    return found
+
+
+@pytest.mark.parametrize("given", [{}, {"HTTP_X_INTERNAL_API_KEY": ""}, {"HTTP_X_INTERNAL_API_KEY": "another"}])
+def test_without_the_key_nothing_is_removed_over_http_and_the_command_is_named(
+    registry: Session, client: Client, sent_tasks: list[dict[str, Any]], given: dict[str, str]
+) -> None:
     send(registry, 5)
     approved()
-    said = problem(post(client, "run", {"dry_run": False, "policy": "letters", "reason": "now"}), 403)
-    assert "waits for API keys" in said
+    said = problem(post(client, "run", EXECUTE, **given), 403)
+    assert "needs the key of INTERNAL_API_KEY" in said
     assert "manage.py run_retention --execute --policy letters" in said
-    assert len(ids(registry)) == 5
-    assert not RetentionRun.objects.filter(dry_run=False).exists()
+    assert not sent_tasks
+
+
+def test_no_key_is_valid_where_the_environment_has_none(
+    registry: Session, client: Client, sent_tasks: list[dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "INTERNAL_API_KEY", "")
+    approved()
+    problem(post(client, "run", EXECUTE, HTTP_X_INTERNAL_API_KEY=""), 403)
+    assert not sent_tasks
+
+
+@pytest.mark.parametrize("given", [{"HTTP_X_INTERNAL_API_KEY": KEY}, {"HTTP_AUTHORIZATION": f"Bearer {KEY}"}])
+def test_with_the_key_the_worker_carries_an_approved_policy_out(
+    registry: Session, client: Client, sent_tasks: list[dict[str, Any]], given: dict[str, str]
+) -> None:
+    approved()
+    answer = post(client, "run", EXECUTE, **given)
+    assert answer.status_code == 202
+    assert answer.headers["Location"] == "/actuator/retention/status"
+    assert answer.json() == {"dry_run": False, "policies": [{"policy": "letters", "status": "queued"}]}
+    own = {"actor": "actuator:internal key", "reason": "now", "force": False}
+    assert sent_tasks == [{"task": "dualwrite.retention.run_policy", "policy": "letters", **own}]
+
+
+def test_with_the_key_all_policies_are_carried_out_or_none(
+    registry: Session, client: Client, sent_tasks: list[dict[str, Any]]
+) -> None:
+    approved()
+    policy("waiting", days=500)
+    said = problem(post(client, "run", {"dry_run": False}, HTTP_X_INTERNAL_API_KEY=KEY), 409)
+    assert "Nobody approved this policy" in said
+    assert not sent_tasks
+    problem(post(client, "run", {**EXECUTE, "policy": "nope"}, HTTP_X_INTERNAL_API_KEY=KEY), 404)
+    forced = {"dry_run": False, "policy": "letters", "force": True}
+    assert "force needs a reason" in problem(post(client, "run", forced, HTTP_X_INTERNAL_API_KEY=KEY), 400)
 
 
 @pytest.mark.parametrize(
     ("sent", "sentence"),
     [
-        ([], "the body is no JSON object; valid: dry_run, policy, reason"),
-        ({"policies": "letters"}, "'policies' is not known; valid: dry_run, policy, reason"),
+        ([], "the body is no JSON object; valid: dry_run, policy, reason, force"),
+        ({"policies": "letters"}, "'policies' is not known; valid: dry_run, policy, reason, force"),
         ({"dry_run": "no"}, "dry_run is to be true or false"),
         ({"dry_run": 0}, "dry_run is to be true or false"),
         ({"dry_run": None}, "dry_run is to be true or false"),
