@@ -19,7 +19,7 @@ from dualwrite.monitoring.alerts.operate import acknowledge, silence
 from dualwrite.monitoring.alerts.report import firing, report
 from dualwrite.monitoring.alerts.seeds import CHANNELS, RULES, seed
 from dualwrite.monitoring.alerts.sources import Source
-from dualwrite.monitoring.alerts.states import Sample
+from dualwrite.monitoring.alerts.states import Open, Sample
 from dualwrite.stages import Store
 from dualwrite.switch import Actor
 from dualwrite.tasks import check_monitoring
@@ -82,17 +82,23 @@ def test_the_database_itself_keeps_a_second_open_alert_away() -> None:
         Alert.objects.create(rule=found, subject="memberships", state="pending", severity="info", since=at(0))
 
 
-def test_whoever_acknowledges_between_reading_and_storing_is_not_overruled() -> None:
-    rule(cool_down_seconds=50)
+def test_whoever_acknowledges_between_reading_and_storing_is_not_overruled(monkeypatch: pytest.MonkeyPatch) -> None:
+    rule()
     evaluated(0, lag(61))
+    read = keep.opened
 
-    def meanwhile() -> list[Sample]:
-        return [lag(61)]
+    def and_then_acknowledged() -> list[Open]:
+        found = read()
+        acknowledge(one_open().pk, JANE)
+        return found
 
-    number = one_open().pk
-    acknowledge(number, JANE)
-    evaluate(at(10), lambda: [Source("test", (Measure.LAG,), meanwhile)])
+    with monkeypatch.context() as patch:
+        patch.setattr(keep, "opened", and_then_acknowledged)
+        assert [one for one in evaluated(10, lag(0)).changed if one.changes_state] == []
     assert states() == [("memberships", "acknowledged")]
+    assert history()[-1] == ("firing", "acknowledged", "jane")
+    evaluated(20, lag(0))
+    assert states() == [("memberships", "resolved")]
 
 
 def test_a_source_that_breaks_or_hangs_is_unknown_and_the_rule_for_that_fires() -> None:
