@@ -39,6 +39,15 @@ def test_a_webhook_is_told_the_beginning_and_the_end() -> None:
     assert signature.SIGNATURE_HEADER not in receiver.came[0][0], "there was no key"
 
 
+def test_what_was_bad_for_a_moment_is_told_neither_as_bad_nor_as_over() -> None:
+    rule(for_seconds=60)
+    with receiving() as receiver:
+        webhook(receiver.url)
+        evaluated(0, lag(61))
+        evaluated(30, lag(0))
+        assert receiver.came == []
+
+
 def test_keys_are_changed_without_losing_a_message(monkeypatch: pytest.MonkeyPatch) -> None:
     rule()
     with receiving(keys=["new"]) as receiver:

@@ -7,7 +7,7 @@ from dualwrite.exceptions import UsageError
 from dualwrite.management.base import OperatorCommand, actor
 from dualwrite.management.moments import duration
 from dualwrite.management.render import table
-from dualwrite.models import Alert
+from dualwrite.models import Alert, AlertState
 from dualwrite.monitoring.alerts.evaluation import evaluate
 from dualwrite.monitoring.alerts.operate import acknowledge, silence
 from dualwrite.monitoring.alerts.report import Report, as_data, report
@@ -54,17 +54,18 @@ class Command(OperatorCommand):
 
 
 def _text(found: Report) -> str:
-    lines = [_alerts(found)] if found.alerts else ["nothing fires"]
-    lines += [f"! {one['name']}, {one['subject']}: {one['why']}\n    {one['runbook']}" for one in found.alerts]
+    told = [one for one in found.alerts if AlertState(one["state"]).fires]
+    lines = [] if told else ["nothing fires"]
+    lines += [_alerts(found)] if found.alerts else []
+    lines += [f"! {one['name']}, {one['subject']}: {one['why']}\n    {one['runbook']}" for one in told]
     lines += [f"? {one['measure']} of {one['subject']} is unknown: {one['why']}" for one in found.unknown]
     lines += [f"! channel {c['name']} failed {c['failures']} times: {c['error']}" for c in found.failing_channels]
     if not found.rules:
         lines.append("! no rule is switched on, so nothing can fire")
     if found.stale:
-        when = f"since {found.evaluated_at:%Y-%m-%d %H:%M:%S %Z}" if found.evaluated_at else "ever"
-        lines.append(
-            f"! nobody has evaluated the rules {when}; `alerts --check` does, a worker with beat does it always"
-        )
+        when = found.evaluated_at
+        said = f"evaluated the rules since {when:%Y-%m-%d %H:%M:%S %Z}" if when else "ever evaluated the rules"
+        lines.append(f"! nobody has {said}; `alerts --check` does, a worker with beat does it always")
     return "\n".join(lines)
 
 
