@@ -65,6 +65,7 @@ class Receiver:
     status: int = 200
     keys: Sequence[str] = ()
     hangs: bool = False
+    location: str = ""
     go: threading.Event = field(default_factory=threading.Event)
     came: list[tuple[dict[str, str], bytes]] = field(default_factory=list)
 
@@ -90,6 +91,8 @@ def receiving(**values: Any) -> Iterator[Receiver]:
             body = self.rfile.read(int(self.headers["Content-Length"]))
             self.send_response(receiver.answer(dict(self.headers.items()), body))
             self.send_header("Content-Length", "0")
+            if receiver.location:
+                self.send_header("Location", receiver.location)
             self.end_headers()
 
         def log_message(self, format: str, *args: Any) -> None:

@@ -158,9 +158,11 @@ def test_two_senders_send_one_message() -> None:
 
 def test_a_redirect_is_not_followed() -> None:
     rule()
-    with receiving(status=307) as receiver:
+    with receiving() as elsewhere, receiving(status=307, location=elsewhere.url) as receiver:
         webhook(receiver.url)
         evaluated(0, lag(61))
+        assert len(receiver.came) == 1
+        assert elsewhere.came == []
     assert deliveries() == [("hook", "firing", "due")]
 
 
