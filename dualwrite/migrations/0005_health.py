@@ -17,7 +17,6 @@ class Migration(migrations.Migration):
                 ("status", models.TextField(help_text="UP, DOWN, OUT_OF_SERVICE or UNKNOWN.")),
                 ("seconds", models.FloatField(help_text="How long the look took.")),
                 ("error", models.TextField(blank=True, default="", help_text="Why it was not UP.")),
-                ("details", models.JSONField(default=dict)),
             ],
             options={
                 "verbose_name": "health record",

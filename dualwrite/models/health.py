@@ -17,7 +17,6 @@ class HealthRecord(models.Model):
     status = models.TextField(help_text="UP, DOWN, OUT_OF_SERVICE or UNKNOWN.")
     seconds = models.FloatField(help_text="How long the look took.")
     error = models.TextField(default="", blank=True, help_text="Why it was not UP.")
-    details = models.JSONField(default=dict)
 
     class Meta:
         db_table = "dualwrite_health"

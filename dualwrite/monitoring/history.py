@@ -9,7 +9,8 @@ How it can fail, and the answer:
   limit, and adds it once the registry is back; what dies with the process is blind time;
 * two processes record at the same moment → two rows, each of which speaks until the next;
 * a check hangs → it is DOWN after its limit, and the others are recorded all the same;
-* rows grow without end → those older than `keep_days` are removed here, some thousands at a time;
+* rows grow without end → those older than HEALTH_KEPT_DAYS are removed here, some thousands at a time; none where that
+  parameter is no number of days;
 * the clocks of two workers differ → rows are put in order by their time, and one in the future speaks for nothing yet.
 """
 
@@ -20,7 +21,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeAlias
 
-from dualwrite.exceptions import StoreFailed, StoreUnreachable
+from dualwrite.exceptions import InvalidParameter, StoreFailed, StoreUnreachable
 from dualwrite.models import HealthRecord
 from dualwrite.monitoring import canaries
 from dualwrite.monitoring.canaries import Flown
@@ -29,6 +30,7 @@ from dualwrite.monitoring.checks.canary import NAME as CANARY
 from dualwrite.monitoring.health import Report, Result, run_checks
 from dualwrite.monitoring.objectives import BUDGET_WINDOW, WINDOWS, Seen, budget, objective_of
 from dualwrite.monitoring.status import Status
+from dualwrite.parameters import HEALTH_KEPT_DAYS
 from dualwrite.sql import statement
 from dualwrite.stages import Store
 from dualwrite.stores import cursor, failing
@@ -37,7 +39,6 @@ log = logging.getLogger(__name__)
 
 Values: TypeAlias = dict[str, datetime | float]
 
-KEEP_DAYS = 90
 #: How long a look speaks for what comes after it: two of the periods in which one is made.
 SPEAKS_SECONDS = 600.0
 #: Looks that are remembered while the registry is away: a day and more of them.
@@ -49,12 +50,13 @@ _remembered: deque[HealthRecord] = deque(maxlen=MOST_REMEMBERED)
 _guard = threading.Lock()
 
 
-def record(now: datetime, *, keep_days: int = KEEP_DAYS) -> Report:
+def record(now: datetime) -> Report:
     """Look at everything, canaries first, and keep what was found; old rows are removed. Raises nothing foreseen."""
     flown = canaries.fly()
-    _keep([_of_canary(one, now) for one in flown], now, keep_days)
+    _keep([_of_canary(one, now) for one in flown])
     report = run_checks(ALL)
-    _keep([_of_check(one, now) for one in report.results], now, keep_days)
+    _keep([_of_check(one, now) for one in report.results])
+    _forget_old(now)
     return report
 
 
@@ -69,7 +71,7 @@ def _of_check(one: Result, now: datetime) -> HealthRecord:
     return HealthRecord(at=now, component=one.name, status=one.status.value, seconds=one.seconds, error=error)
 
 
-def _keep(rows: Sequence[HealthRecord], now: datetime, keep_days: int) -> None:
+def _keep(rows: Sequence[HealthRecord]) -> None:
     """Store the rows and those remembered; remember all of them where that cannot be done now."""
     with _guard:
         _remembered.extend(rows)
@@ -78,9 +80,15 @@ def _keep(rows: Sequence[HealthRecord], now: datetime, keep_days: int) -> None:
             with failing(Store.REGISTRY):
                 HealthRecord.objects.bulk_create(waiting)
             _remembered.clear()
-            prune(now - timedelta(days=keep_days))
         except (StoreUnreachable, StoreFailed) as exc:
             log.warning("what was found is remembered until the registry takes it: %s", exc)
+
+
+def _forget_old(now: datetime) -> None:
+    try:
+        prune(now - timedelta(days=HEALTH_KEPT_DAYS.value()))
+    except (StoreUnreachable, StoreFailed, InvalidParameter) as exc:
+        log.warning("old health records stay: %s", exc)
 
 
 def prune(before: datetime) -> int:

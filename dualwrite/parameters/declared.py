@@ -74,6 +74,12 @@ DELETED_ROWS_KEPT_DAYS = Parameter(
     between(0, 36_500, int),
     "for how many days a row that the relay deleted from the mirror is kept; 0: not at all",
 )
+HEALTH_KEPT_DAYS = Parameter(
+    "HEALTH_KEPT_DAYS",
+    90,
+    between(1, 3_650, int),
+    "for how many days it is kept how every component was",
+)
 OUTBOX_AT_LIMIT = Parameter(
     "OUTBOX_AT_LIMIT",
     "disable",
@@ -276,6 +282,7 @@ ALL = (
     OUTBOX_MAX_DATABASE_BYTES,
     OUTBOX_ALARM_PERCENT,
     DELETED_ROWS_KEPT_DAYS,
+    HEALTH_KEPT_DAYS,
     OUTBOX_AT_LIMIT,
     MIRROR_MAX_SESSIONS,
     MIRROR_MAX_REPLICA_LAG_SECONDS,

@@ -1,6 +1,7 @@
 """The operators' API through Django's test client."""
 
 import json
+import socket
 import time
 from typing import Any
 
@@ -12,7 +13,7 @@ from rest_framework.test import APIRequestFactory
 from actuator import health, status
 from actuator.health import ReadyzView
 from dualwrite.models import RetentionRun
-from dualwrite.monitoring import streams
+from dualwrite.monitoring import checks, streams
 from dualwrite.monitoring.side_by_side import Outcome
 from dualwrite.stages import Store
 from dualwrite.stream import Stream
@@ -93,6 +94,25 @@ def test_health_is_503_when_a_database_is_down(client: Client) -> None:
     assert client.get("/actuator/health/database").status_code == 503
     assert client.get("/actuator/health/readiness").status_code == 503
     assert client.get("/actuator/health/redis").status_code == 200
+
+
+@pytest.mark.usefixtures("stores")
+def test_health_is_told_within_a_second_with_everything_hanging(
+    client: Client, settings: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(health, "ALL", checks.ALL)
+    with socket.create_server(("127.0.0.1", 0), backlog=200) as silent:
+        port = silent.getsockname()[1]
+        for store in Store:
+            move(store, port, monkeypatch)
+        settings.REDIS_URL = settings.CELERY_BROKER_URL = f"redis://127.0.0.1:{port}/0"
+        began = time.monotonic()
+        answer = client.get("/actuator/health")
+        took = time.monotonic() - began
+    found = {name: one["status"] for name, one in answer.json()["components"].items()}
+    assert {found[name] for name in ("database", "screener", "redis", "celery", "beat", "relay")} == {"DOWN"}
+    assert found["diskSpace"] == "UP"
+    assert took < 1.0, f"{took:.2f} s"
 
 
 @pytest.mark.usefixtures("registry_away")

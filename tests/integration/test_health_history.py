@@ -105,13 +105,18 @@ def test_what_is_found_while_the_registry_is_away_is_kept_once_it_is_back() -> N
 
 
 @pytest.mark.usefixtures("stores")
-def test_rows_that_are_too_old_go() -> None:
+def test_rows_that_are_too_old_go(monkeypatch: pytest.MonkeyPatch) -> None:
     for minutes in (60 * 24 * 91, 60 * 24 * 89):
         looked(minutes)
     record(NOW)
     assert HealthRecord.objects.filter(component="redis").count() == 2
-    record(NOW, keep_days=88)
+    monkeypatch.setenv("INSTRUMENT_REGISTRY_HEALTH_KEPT_DAYS", "88")
+    record(NOW)
     assert HealthRecord.objects.filter(at__lt=NOW).count() == 0
+    looked(60 * 24 * 89)
+    monkeypatch.setenv("INSTRUMENT_REGISTRY_HEALTH_KEPT_DAYS", "nonsense")
+    assert record(NOW).status is Status.UP
+    assert HealthRecord.objects.filter(at__lt=NOW).count() == 1
 
 
 @pytest.mark.usefixtures("stores")
@@ -182,8 +187,8 @@ def test_without_the_registry_history_is_a_problem_that_says_so(
 
 def test_a_quarter_of_a_year_of_looks_is_told_in_a_second(registry: Session) -> None:
     registry.execute(
-        "INSERT INTO dualwrite_health (at, component, subject, status, seconds, error, details)"
-        " SELECT at, 'c' || c, '', CASE WHEN random() < 0.001 THEN 'DOWN' ELSE 'UP' END, 0.1, '', '{}'"
+        "INSERT INTO dualwrite_health (at, component, subject, status, seconds, error)"
+        " SELECT at, 'c' || c, '', CASE WHEN random() < 0.001 THEN 'DOWN' ELSE 'UP' END, 0.1, ''"
         " FROM generate_series(now() - interval '90 days', now(), interval '5 minutes') AS at,"
         "      generate_series(1, 12) AS c"
     )
