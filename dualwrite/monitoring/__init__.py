@@ -7,14 +7,19 @@ The flow, in the order of the data:
 3. `checks` are the questions about health, declared as frozen dataclasses; `health` runs them.
 4. `streams` asks the same way how the streams stand; `overview` puts both together into one report.
    `retention` tells how that stands, for its check and for operators.
-5. `snapshot` keeps what Prometheus is shown for some seconds; `collector` turns it into metrics.
-6. `alerts` measures the same by rules, and tells people what is bad; `names` are the names of all metrics.
+5. `snapshot` keeps what Prometheus is shown for some seconds, of the streams and, by `totals`, of what the registry's
+   rows add up to; `collector` and `total_families` turn it into metrics.
+6. `multiprocess` adds up what the processes of a service count themselves (`dualwrite.measured`); `page` shows it where
+   there is no web server.
+7. `history` keeps how everything was, with the `canaries` it sends; `objectives` tells what is left of the promises.
+8. `alerts` measures the same by rules, and tells people what is bad; `names` are the names of all metrics.
 
-Nothing here knows HTTP; commands, endpoints and metrics render the same answers.
+Nothing here knows the operators' API; commands, endpoints and metrics render the same answers.
 
 How it can fail, and the answer:
 
 * a server accepts connections and then says nothing → the limit of the check, DOWN;
 * a question hangs for good and is asked again and again → the one under way is waited for, no other begun;
-* a server is away → found out once for each connection, not once for each statement.
+* a server is away → found out once for each connection, not once for each statement;
+* nobody looked, or nobody can tell → UNKNOWN now and blind time in the history, never UP.
 """

@@ -20,6 +20,12 @@ def total_families(totals: Totals) -> Iterator[Metric]:
     )
     stalls.add_metric([], buckets(totals.stalls), sum_value=sum(totals.stalls))
     yield stalls
+    firing = GaugeMetricFamily(
+        "registry_alerts_firing", "How many alerts fire, by rule and severity.", labels=["name", "severity"]
+    )
+    for labels, number in sorted(totals.firing.items()):
+        firing.add_metric(list(labels), float(number))
+    yield firing
 
 
 def _validation(totals: Totals) -> Iterator[Metric]:

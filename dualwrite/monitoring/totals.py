@@ -15,6 +15,7 @@ from django.db.models.fields.json import KeyTextTransform
 
 from dualwrite.models import RetentionBackup, RetentionRun, RetentionStatus, StageTransition, ValidationRun
 from dualwrite.models import ValidationStatus as Verdict
+from dualwrite.monitoring.alerts.report import firing
 from dualwrite.stages import Store
 from dualwrite.stores import failing
 from dualwrite.stream import all_streams
@@ -35,7 +36,8 @@ class LastLook:
 
 @dataclass(frozen=True)
 class Totals:
-    """Runs by stream and status, last looks by stream; rows by policy and action, last successes by policy; stalls."""
+    """Runs by stream and status, last looks by stream; rows by policy and action, last successes by policy; stalls;
+    how many alerts fire by rule and severity."""
 
     runs: Mapping[tuple[str, str], int]
     looks: Mapping[str, LastLook]
@@ -43,12 +45,13 @@ class Totals:
     backup_bytes: int
     retained_at: Mapping[str, float]
     stalls: Sequence[float]
+    firing: Mapping[tuple[str, str], int]
 
 
 def read() -> Totals:
     """All of them; raises StoreUnreachable, StoreFailed."""
     with failing(Store.REGISTRY):
-        return Totals(_runs(), _looks(), _removed(), _backup_bytes(), _retained_at(), _stalls())
+        return Totals(_runs(), _looks(), _removed(), _backup_bytes(), _retained_at(), _stalls(), firing())
 
 
 def _runs() -> dict[tuple[str, str], int]:
