@@ -313,9 +313,8 @@ def test_totals_become_the_named_metrics() -> None:
         "memberships": LastLook({"field_mismatch": 2, "unsettled": 0}, 0.75, 1.5),
         "empty": LastLook({}, None, None),
     }
-    totals = Totals(
-        {("memberships", "passed"): 3}, looks, {("audit", "delete"): 40}, 512, {"audit": 1.7e9}, [0.02, 0.3]
-    )
+    removed, firing = {("audit", "delete"): 40}, {("lag", "critical"): 1, ("parked", "warning"): 0}
+    totals = Totals({("memberships", "passed"): 3}, looks, removed, 512, {"audit": 1.7e9}, [0.02, 0.3], firing)
     found = _samples(Snapshot({}, (), True, 95.0, ReadTotals(totals, 91.0)), 100.0)
     assert found["registry_validation_runs_total", "memberships", "passed"] == 3
     assert found["registry_validation_differences", "memberships", "field_mismatch"] == 2
@@ -328,6 +327,8 @@ def test_totals_become_the_named_metrics() -> None:
     assert found["registry_dualwrite_switch_stall_seconds_bucket", "0.025"] == 1
     assert found["registry_dualwrite_switch_stall_seconds_bucket", "+Inf"] == 2
     assert found["registry_dualwrite_switch_stall_seconds_sum",] == 0.32
+    assert found["registry_alerts_firing", "lag", "critical"] == 1
+    assert found["registry_alerts_firing", "parked", "warning"] == 0
     assert found["registry_metrics_snapshot_age_seconds",] == 9.0
 
 
