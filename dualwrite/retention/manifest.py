@@ -32,9 +32,11 @@ class Stored:
 
 @dataclass(frozen=True)
 class Moment:
-    """The snapshot of the export: every transaction below `snapshot` had ended, in the cluster of that number."""
+    """The snapshot of the export: transactions below `snapshot` had ended, from `until` on none had begun; and in which
+    cluster transactions are numbered so."""
 
     snapshot: str
+    until: str
     system: str
 
 

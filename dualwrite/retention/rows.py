@@ -31,6 +31,8 @@ AND = sql.SQL(" AND ")
 PLACE = sql.Identifier("retention_rows")
 #: Both ages are counted from this transaction's own number, which it has (`begin_batch`).
 SAME_VERSION = sql.SQL("age(t.xmin) > age(%(snapshot)s::xid8::xid)")
+#: Not made since the export, as far as can be told: what somebody wrote or restored since is another version.
+NOT_SINCE = sql.SQL("age(t.xmin) > age(%(until)s::xid8::xid)")
 #: The row is one of those that were loaded from the backup, with the values that it has there.
 LOADED = sql.SQL("EXISTS (SELECT FROM {} AS e WHERE e.{} = t.{} AND {})")
 #: The key of a streamed row neither waits to be relayed nor is parked.
@@ -94,7 +96,7 @@ class Rows:
         By its version, or, where the rows were `loaded` from the backup first, by its values.
         """
         key = sql.Identifier(self.table.key)
-        return LOADED.format(PLACE, key, key, self._same_values) if loaded else SAME_VERSION
+        return LOADED.format(PLACE, key, key, self._as_exported) if loaded else SAME_VERSION
 
     def values(self, holds: Holds | None = None, batch: Batch | None = None, **more: object) -> dict[str, Any]:
         """What is bound with it."""
@@ -139,10 +141,13 @@ class Rows:
         return f'"{self.policy.subject.schema}"."{self.policy.subject.table}"'
 
     @property
-    def _same_values(self) -> sql.Composable:
-        """The row `t` has the values of the loaded row `e`, by their texts: not every type can be compared."""
+    def _as_exported(self) -> sql.Composable:
+        """The row `t` is older than the export and has the values of the loaded row `e`.
+
+        By their texts, as not every type can be compared.
+        """
         same = sql.SQL('(t.{0})::text COLLATE "C" IS NOT DISTINCT FROM (e.{0})::text COLLATE "C"')
-        return AND.join([same.format(sql.Identifier(name)) for name in self.table.types])
+        return AND.join([NOT_SINCE, *(same.format(sql.Identifier(name)) for name in self.table.types)])
 
     @property
     def date(self) -> sql.Composable:
@@ -172,7 +177,7 @@ class Rows:
             "definitions": sql.SQL(", ").join(
                 [sql.SQL("{} {}").format(sql.Identifier(n), sql.SQL(t)) for n, t in self.table.types.items()]
             ),
-            "same_values": self._same_values,
+            "as_exported": self._as_exported,
             # A row that was marked has gone as far as this policy goes.
             "is_there": sql.Identifier("t", subject.inactive) if marked else sql.SQL("true"),
         }

@@ -1,11 +1,12 @@
 """Batches go: each in one transaction, only rows that were exported and are as they were exported.
 
 A batch is removed by its range of keys, the policy's condition, and the version of each row (`rows`). Where fewer rows
-went than were exported, the batch's rows are loaded from the stored part. Those that are there in another version but
-with the same values go too: a row that nobody changed can have a version too young to tell, where a transaction was
-open for long at the time of the export. The others are counted by their keys: changed, held, or gone before this run
-was broken off. Of a stream's table they are loaded in any case: a key that waited to be relayed was not exported, and
-may be at rest now. What was held at the export stays, whether or not it is held still: it was not exported either.
+went than were exported, the batch's rows are loaded from the stored part. Those of a version that may be older than the
+export, and with the values that were exported, go too: a row that nobody changed can have a version too young to tell,
+where a transaction was open for long. What was written or restored since the export stays. The others are counted by
+their keys: changed, held, or gone before this run was broken off. Of a stream's table they are loaded in any case: a
+key that waited to be relayed was not exported, and may be at rest now. What was held at the export stays, whether or
+not it is held still: it was not exported either.
 """
 
 import threading
@@ -172,7 +173,8 @@ def _removed(session: Session, case: Trim, batch: Batch, held: Holds, exported: 
 
 
 def _values(case: Trim, held: Holds | None, batch: Batch) -> dict[str, object]:
-    return case.rows.values(held, batch, snapshot=case.moment.snapshot if case.moment else None)
+    moment = {"snapshot": case.moment.snapshot, "until": case.moment.until} if case.moment else {}
+    return case.rows.values(held, batch, **moment)
 
 
 def _require_same_table(session: Session, rows: Rows) -> None:

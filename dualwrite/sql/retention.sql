@@ -47,8 +47,10 @@ SELECT h.name, h.value FROM dualwrite_legal_hold AS h
 SELECT %(value)s::{type}
 
 -- name: moment
--- Which transactions had ended before this snapshot, and of which cluster that is said.
-SELECT pg_snapshot_xmin(pg_current_snapshot())::text, (pg_control_system()).system_identifier::text
+-- Below which number every transaction had ended before this snapshot, from which on none had begun, and of which cluster
+-- that is said.
+SELECT pg_snapshot_xmin(pg_current_snapshot())::text, pg_snapshot_xmax(pg_current_snapshot())::text,
+       (pg_control_system()).system_identifier::text
 
 -- name: still_that_cluster
 -- Whether transactions are still counted as when the rows were exported: in the same cluster, and not so long ago that
@@ -102,7 +104,7 @@ COPY (SELECT {columns} FROM {place} AS t ORDER BY t.ctid) TO STDOUT
 
 -- name: survivors
 -- Of a batch's rows, those that are still there, and those of them that are not as they were exported.
-SELECT count(*), count(*) FILTER (WHERE NOT ({same_values}))
+SELECT count(*), count(*) FILTER (WHERE NOT ({as_exported}))
   FROM {table} AS t JOIN {place} AS e ON t.{key} = e.{key}
  WHERE {in_range} AND {is_there}
 

@@ -154,7 +154,7 @@ MANIFEST = Manifest(
     made_at="2026-01-01T00:00:00+00:00",
     server={"version": "180000"},
     previous="",
-    moment=Moment("7", "8"),
+    moment=Moment("7", "9", "8"),
     parts=(Stored(MADE, BATCHES),),
 )
 
