@@ -41,6 +41,7 @@ def _others() -> int:
     with cursor(Store.REGISTRY) as found:
         found.execute(
             "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'somebody else' AND state = 'active'"
+            " AND datname = current_database()"
         )
         return int(found.fetchone()[0])
 
