@@ -55,7 +55,10 @@ def keep_busy(stop: threading.Event) -> None:
                 sessions[1].execute("SELECT pg_sleep(0.5)")
 
 
-@pytest.mark.alone  # up to four relays, two writers and a mirror kept busy: beside others it takes minutes
+# Open: since relays claim partitions and skip fences that are locked for long, the last drain takes minutes in about half
+# of the runs, halving batches all the while, and 25 s in the others. Among the long runs until that is understood.
+@pytest.mark.deep
+@pytest.mark.alone
 @pytest.mark.parametrize("relays", [1, 4])
 def test_a_killed_fleet_converges_with_only_the_poison_parked(
     screener: Session, registry: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch, relays: int
