@@ -55,8 +55,8 @@ def keep_busy(stop: threading.Event) -> None:
                 sessions[1].execute("SELECT pg_sleep(0.5)")
 
 
-# Open: since relays claim partitions and skip fences that are locked for long, the last drain takes minutes in about half
-# of the runs, halving batches all the while, and 25 s in the others. Among the long runs until that is understood.
+# Open: since relays claim partitions and skip fences locked for long, the last drain takes minutes in about half of the
+# runs, halving batches all the while, and 25 s in the others. Among the long runs until that is understood.
 @pytest.mark.deep
 @pytest.mark.alone
 @pytest.mark.parametrize("relays", [1, 4])
