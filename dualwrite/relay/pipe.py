@@ -233,7 +233,7 @@ class Pipe:
         )
         self._newest = batch.taken.newest_note
         if batch.full and not self.spared:
-            self._ahead.begin(batch, self._wanted())
+            self._ahead.begin(batch, self._wanted(ahead=1))
         began = time.monotonic()
         try:
             parked = self._move_batch(batch)
@@ -243,25 +243,29 @@ class Pipe:
             self._ahead.drop()
             brake.hold(self.stream, self._registry, exc.detail)
             raise
+        self._turn()
         return Moved(batch.taken.keys, parked, spared=self.spared)
 
-    def _wanted(self) -> Wanted:
-        """The next batch. What is parked is read now, before its records are (`parking.settle`)."""
+    def _wanted(self, ahead: int = 0) -> Wanted:
+        """The next batch, or the one after it. What is parked is read now, before its records are (`parking.settle`)."""
         size = BATCH_SIZE.value()
         if self.spared:
             size = min(size, SPARING_KEYS)
-        wanted = Wanted(self._lanes(), size, self._horizon.above, parking.seen(self.stream, self._registry))
-        # The partition that came first comes last, so that a busy one does not starve the others.
-        self.partitions = [*self.partitions[1:], *self.partitions[:1]]
-        self._batches += 1
-        return wanted
+        return Wanted(self._lanes(ahead), size, self._horizon.above, parking.seen(self.stream, self._registry))
 
-    def _lanes(self) -> list[int]:
+    def _lanes(self, ahead: int) -> list[int]:
         """In the order in which they are to be taken: what yields to writes last, and once in a while first."""
-        urgent, yielding = ([self.stream.lane(p, bit) for p in self.partitions] for bit in (0, BULK))
+        partitions = self.partitions[ahead:] + self.partitions[:ahead]
+        urgent, yielding = ([self.stream.lane(p, bit) for p in partitions] for bit in (0, BULK))
         if self.spared:
             return urgent
-        return yielding + urgent if self._batches % YIELDING == YIELDING - 1 else urgent + yielding
+        return yielding + urgent if (self._batches + ahead) % YIELDING == YIELDING - 1 else urgent + yielding
+
+    def _turn(self) -> None:
+        # The partition that came first comes last, so that a busy one does not starve the others. Counted here and not
+        # where a batch is wanted: of a batch that was read ahead and dropped, the turn would be lost each time.
+        self.partitions = [*self.partitions[1:], *self.partitions[:1]]
+        self._batches += 1
 
     def _try_again(self) -> None:
         """Note the parked keys that are due; not for a switch, which is to end, not to begin anything."""

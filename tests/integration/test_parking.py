@@ -185,6 +185,22 @@ def test_keys_of_two_relays_that_swap_are_applied_together(
     assert not ParkedKey.objects.exists()
 
 
+def test_a_batch_that_fails_costs_no_partition_its_turn(
+    screener: Session, memberships: Stream, registry: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What was read ahead is dropped after a failure; the partition it was read from comes next all the same."""
+    enabled(memberships)
+    monkeypatch.setenv("INSTRUMENT_REGISTRY_BATCH_SIZE", "1")
+    with refusing(registry), opened(memberships) as pipe:
+        for number in range(200):
+            add(screener, f"S{number}", sector="bad")
+        assert len(column(screener, "SELECT DISTINCT lane & 15 FROM dualwrite.outbox")) == 16
+        for _ in range(16):
+            assert pipe.move().parked == 1
+        taken = column(registry, "SELECT DISTINCT hashtextextended(key, 0) & 15 FROM dualwrite_parked")
+        assert sorted(map(int, taken)) == list(range(16))
+
+
 def test_rows_that_swap_a_value_that_may_not_be_null_keep_what_is_the_mirrors_own(
     screener: Session, registry: Session, instruments: Stream
 ) -> None:
