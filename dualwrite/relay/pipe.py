@@ -247,13 +247,13 @@ class Pipe:
         return Moved(batch.taken.keys, parked, spared=self.spared)
 
     def _wanted(self, ahead: int = 0) -> Wanted:
-        """The next batch, or the one after it. What is parked is read now, before its records are (`parking.settle`)."""
+        """The next batch, or the one after it. What is parked is read now, before its records (`parking.settle`)."""
         size = BATCH_SIZE.value()
         if self.spared:
             size = min(size, SPARING_KEYS)
         return Wanted(self._lanes(ahead), size, self._horizon.above, parking.seen(self.stream, self._registry))
 
-    def _lanes(self, ahead: int) -> list[int]:
+    def _lanes(self, ahead: int = 0) -> list[int]:
         """In the order in which they are to be taken: what yields to writes last, and once in a while first."""
         partitions = self.partitions[ahead:] + self.partitions[:ahead]
         urgent, yielding = ([self.stream.lane(p, bit) for p in partitions] for bit in (0, BULK))
