@@ -7,7 +7,9 @@ format a line break inside a value is written as `\\n`.
 import hashlib
 import re
 from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from types import TracebackType
 from typing import IO
 
 import zstandard
@@ -33,23 +35,48 @@ class Part:
 
 
 class PartWriter:
-    """Takes text of rows, writes it compressed; `close` tells what became of it."""
+    """Takes text of rows, writes it compressed; `close` tells what became of it. To be left as a context.
+
+    Compressing lets other threads run, so one does it while the next rows are taken from the server; at most one text
+    is under way.
+    """
 
     def __init__(self, file: IO[bytes], name: str) -> None:
         self._file, self._name = file, name
         self._stored = hashlib.sha256()
         self._compressor = zstandard.ZstdCompressor(level=LEVEL).compressobj()
         self._rows = self._bytes = 0
+        self._behind = ThreadPoolExecutor(1, thread_name_prefix="retention part")
+        self._under_way: Future[None] | None = None
+
+    def __enter__(self) -> "PartWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, exc: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # What has failed was told by `add` or `close`, or what is raised now came first.
+        self._behind.shutdown(wait=True)
 
     def add(self, text: bytes, rows: int) -> None:
-        """Write this text of so many rows; raises OSError."""
-        self._write(self._compressor.compress(text))
+        """Write this text of so many rows; raises OSError, of the text before as well."""
+        self._written()
+        self._under_way = self._behind.submit(self._put, text)
         self._rows += rows
 
     def close(self) -> Part:
-        """No more rows come."""
+        """No more rows come; raises OSError."""
+        self._written()
         self._write(self._compressor.flush())
         return Part(self._name, self._rows, self._bytes, self._stored.hexdigest())
+
+    def _written(self) -> None:
+        if self._under_way is not None:
+            before, self._under_way = self._under_way, None
+            before.result()
+
+    def _put(self, text: bytes) -> None:
+        self._write(self._compressor.compress(text))
 
     def _write(self, data: bytes) -> None:
         if data:

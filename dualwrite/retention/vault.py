@@ -34,7 +34,9 @@ PARTIAL = ".partial"
 
 class Vault(Protocol):
     """Where backups are. Names have folders, separated by `/`. Each raises StorageFailed; BackupUnusable
-    where a file is not there."""
+    where a file is not there. `readers`: how many of its files may be read at once."""
+
+    readers: int
 
     def new(self, name: str) -> Any:
         """A context that gives a file to be written, stored under that name when it ends well, else not at all."""
@@ -54,6 +56,9 @@ class Vault(Protocol):
 
 class LocalVault:
     """A directory of this machine."""
+
+    #: Expanding and hashing keep two processors busy; more would be taken from whom the machine is for.
+    readers = 2
 
     def __init__(self, root: Path) -> None:
         self._root = root
@@ -124,6 +129,9 @@ def _flush(folder: Path) -> None:
 
 class RemoteVault:
     """A backend of django-storages."""
+
+    #: Not every backend may be used by two threads.
+    readers = 1
 
     def __init__(self, storage: Storage, where: str) -> None:
         self._storage, self._where = storage, where

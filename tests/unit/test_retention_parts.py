@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+import random
 from dataclasses import replace
 from typing import Any
 
@@ -21,10 +22,10 @@ LINES = [f"{number}\tline {number}\t\\N\n".encode() for number in range(500)]
 
 def written(lines: list[bytes]) -> tuple[bytes, Part]:
     file = io.BytesIO()
-    writer = PartWriter(file, "part-00001.zst")
-    for line in lines:
-        writer.add(line, 1)
-    made = writer.close()
+    with PartWriter(file, "part-00001.zst") as writer:
+        for line in lines:
+            writer.add(line, 1)
+        made = writer.close()
     return file.getvalue(), made
 
 
@@ -183,3 +184,27 @@ def test_a_manifest_is_read_as_it_was_written() -> None:
 def test_a_manifest_that_is_none_is_told(data: bytes) -> None:
     with pytest.raises(BackupUnusable):
         manifest.decoded(data)
+
+
+class FullDisk(io.BytesIO):
+    """Takes nothing."""
+
+    def write(self, data: object) -> int:
+        """Raise."""
+        raise OSError(28, "No space left on device")
+
+
+def test_what_cannot_be_written_behind_the_reading_is_told_before_the_part_is_closed() -> None:
+    # More than the compressor keeps to itself, and not compressible.
+    line = random.Random(1).randbytes(1 << 20)
+    with PartWriter(FullDisk(), "part-00001.zst") as writer:
+        writer.add(line, 1)
+        with pytest.raises(OSError, match="No space left"):
+            writer.add(line, 1)
+
+
+def test_a_part_whose_last_text_cannot_be_written_is_not_closed() -> None:
+    with PartWriter(FullDisk(), "part-00001.zst") as writer:
+        writer.add(b"a row\n", 1)
+        with pytest.raises(OSError, match="No space left"):
+            writer.close()
