@@ -146,6 +146,7 @@ VALIDATION_BATCH_SIZE = Parameter(
     between(1, 1_000_000, int),
     "rows a validation takes over from a server at a time",
 )
+VALIDATION_ENABLED = Parameter("VALIDATION_ENABLED", True, boolean, "whether scheduled validation does anything")
 NUMERIC_TOLERANCE_PERCENT = Parameter(
     "NUMERIC_TOLERANCE_PERCENT",
     Decimal("0.01"),
@@ -294,6 +295,7 @@ ALL = (
     SOAK_SECONDS,
     VALIDATION_LEVEL,
     VALIDATION_BATCH_SIZE,
+    VALIDATION_ENABLED,
     NUMERIC_TOLERANCE_PERCENT,
     DATE_TOLERANCE_SECONDS,
     MAX_MISSING_PERCENT,

@@ -157,6 +157,23 @@ def _relay(stream: Stream, stop: threading.Event, only: Sequence[int]) -> None:
         connections.close_all()
 
 
+def relay_for(stream: Stream, seconds: float) -> Moved:
+    """Relay until nothing waits, for so many seconds at most; returns what this call moved. Raises as `drain`."""
+    lane, keys, parked = Lane(stream, patient=False), 0, 0
+    idle, until = threading.Event(), time.monotonic() + seconds
+    try:
+        while time.monotonic() < until:
+            moved = lane.step()
+            keys, parked = keys + moved.keys, parked + moved.parked
+            if not moved.keys:
+                if not outbox.pending(stream, switch.authority(stream).store).count:
+                    break
+                idle.wait(BUSY_POLL_SECONDS)
+        return Moved(keys, parked)
+    finally:
+        lane.close()
+
+
 def drain(stream: Stream, progress: Callable[[int], None] = lambda done: None, only: Sequence[int] = ()) -> Moved:
     """Relay until nothing waits; returns what this call moved itself (another relay may have helped).
 

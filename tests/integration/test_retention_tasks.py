@@ -128,7 +128,7 @@ def test_a_lost_run_is_one_line(caplog: pytest.LogCaptureFixture, monkeypatch: p
     def lost(*_: object) -> None:
         raise RunLost("run 1 was closed by somebody else")
 
-    monkeypatch.setattr(tasks, "run", lost)
+    monkeypatch.setattr(tasks.retention, "run", lost)
     assert tasks.run_policy("letters", "anna")["status"] == "refused"
     assert len(lines(caplog)) == 1
 

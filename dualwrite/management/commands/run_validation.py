@@ -14,7 +14,8 @@ from dualwrite.parameters import VALIDATION_BATCH_SIZE, VALIDATION_LEVEL
 from dualwrite.runs import Watch
 from dualwrite.validation.repair import Repair
 from dualwrite.validation.result import as_data
-from dualwrite.validation.run import resume, validate
+from dualwrite.validation.run import resume
+from dualwrite.validation.several import Order, validate_each
 
 
 class Command(OperatorCommand):
@@ -78,22 +79,11 @@ class _Done:
 def _validated(options: dict[str, Any], told: Told) -> _Done:
     """Each stream for itself: one that is refused keeps no other from being compared."""
     streams, left = mirrored_streams(options)
-    level = options["level"] if options["level"] is not None else VALIDATION_LEVEL.value()
-    runs: list[ValidationRun] = []
-    refused: dict[str, DualWriteError] = {}
-    for stream in streams:
-        watch = Watch(told.follow(stream.name), batch_size=_batch_size(options))
-        try:
-            runs.append(
-                validate(stream, level, watch=watch, repair=_repair(options), incremental=options["incremental"])
-            )
-        except DualWriteError as exc:
-            if len(streams) == 1 or exc.exit_code == UsageError.exit_code:
-                raise
-            refused[stream.name] = exc
-    if refused and not runs:
-        raise next(iter(refused.values()))
-    return _Done(runs, left, refused)
+    order = Order(options["level"], _batch_size(options), _repair(options), options["incremental"])
+    done = validate_each(streams, order, lambda name: Watch(told.follow(name), batch_size=order.batch_size))
+    if done.refused and not done.runs:
+        raise next(iter(done.refused.values()))
+    return _Done(done.runs, left, done.refused)
 
 
 def _again(options: dict[str, Any], told: Told) -> _Done:
