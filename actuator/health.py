@@ -1,12 +1,20 @@
-"""Health in Spring's shape, and probes that say nothing but yes or no."""
+"""Health in Spring's shape, and probes that say nothing but yes or no.
 
+Anybody may ask for health and is told the status alone; components and details are for viewers.
+"""
+
+from collections.abc import Mapping
 from http import HTTPStatus
+from typing import Any
 
-from rest_framework.permissions import AllowAny
+from django.db import Error as DatabaseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
 from actuator.view import OperatorView
+from dualwrite.access import may_look
+from dualwrite.access.permissions import ANYBODY
+from dualwrite.exceptions import StoreFailed, StoreUnreachable
 from dualwrite.monitoring.checks import ALL, check_named, readiness_checks
 from dualwrite.monitoring.health import Report, run_checks
 from dualwrite.monitoring.kept import Kept
@@ -23,25 +31,42 @@ def readiness() -> Kept[Report]:
     return Kept(lambda: run_checks(readiness_checks()), READINESS_KEPT_SECONDS)
 
 
-class HealthView(OperatorView):
+class OpenView(OperatorView):
+    """A view for everybody, which tells viewers more."""
+
+    needs = {"GET": ANYBODY}
+
+    def perform_authentication(self, request: Request) -> None:
+        """Whoever cannot be recognised now, as the registry is away, is told what everybody is: that it is away."""
+        try:
+            super().perform_authentication(request)
+        except (StoreUnreachable, StoreFailed, DatabaseError):
+            request.user = None  # type: ignore[assignment]  # the settings say that nobody is None
+
+    def shown(self, request: Request, report: Mapping[str, Any], status: Status) -> Response:
+        """The report for viewers, its status for everybody."""
+        return Response(report if may_look(request) else {"status": status.value}, http_status(status))
+
+
+class HealthView(OpenView):
     """GET /actuator/health: all components."""
 
     def get(self, request: Request) -> Response:
         """Status and components; 503 when something is DOWN or OUT_OF_SERVICE."""
         report = run_checks(ALL, within=HEALTH_WITHIN_SECONDS)
-        return Response({**report.as_data(), "groups": ["liveness", "readiness"]}, http_status(report.status))
+        return self.shown(request, {**report.as_data(), "groups": ["liveness", "readiness"]}, report.status)
 
 
-class ComponentView(OperatorView):
+class ComponentView(OpenView):
     """GET /actuator/health/{component}."""
 
     def get(self, request: Request, component: str) -> Response:
         """Status and details of one component; 404 for an unknown one."""
         result = run_checks([check_named(component)], within=HEALTH_WITHIN_SECONDS).results[0]
-        return Response(result.as_data(), http_status(result.status))
+        return self.shown(request, result.as_data(), result.status)
 
 
-class LivenessView(OperatorView):
+class LivenessView(OpenView):
     """GET /actuator/health/liveness: a database that is away is no reason to restart us."""
 
     def get(self, request: Request) -> Response:
@@ -49,25 +74,26 @@ class LivenessView(OperatorView):
         return Response({"status": Status.UP.value})
 
 
-class ReadinessView(OperatorView):
+class ReadinessView(OpenView):
     """GET /actuator/health/readiness: whether requests can be answered."""
 
     def get(self, request: Request) -> Response:
         """Status and components of what no request can do without."""
         report = run_checks(readiness_checks())
-        return Response(report.as_data(), http_status(report.status))
+        return self.shown(request, report.as_data(), report.status)
 
 
 class LivezView(LivenessView):
     """GET /livez, for everybody."""
 
-    permission_classes = (AllowAny,)
+    authentication_classes = ()
 
 
 class ReadyzView(OperatorView):
     """GET /readyz, for everybody: the status alone, no older than a second."""
 
-    permission_classes = (AllowAny,)
+    authentication_classes = ()
+    needs = {"GET": ANYBODY}
     latest = readiness()
 
     def get(self, request: Request) -> Response:

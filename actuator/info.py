@@ -7,7 +7,8 @@ import django
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from actuator.view import OperatorView
+from actuator.health import OpenView
+from dualwrite.access import may_look
 from dualwrite.monitoring.checks import ALL
 from dualwrite.monitoring.checks.store import StoreCheck
 from dualwrite.monitoring.health import Report, run_checks
@@ -17,11 +18,13 @@ VERSION = "0.1.0"
 STORE_CHECKS = tuple(check for check in ALL if isinstance(check, StoreCheck))
 
 
-class InfoView(OperatorView):
+class InfoView(OpenView):
     """GET /actuator/info."""
 
     def get(self, request: Request) -> Response:
-        """Name and versions; a server that is away has the version null."""
+        """The name for everybody; versions for viewers, null of a server that is away."""
+        if not may_look(request):
+            return Response({"app": {"name": NAME}})
         found = versions(run_checks(STORE_CHECKS))
         return Response({"app": {"name": NAME, "version": VERSION}, "versions": found})
 

@@ -10,6 +10,7 @@ from prometheus_client.exposition import choose_encoder
 from rest_framework.request import Request
 
 from actuator.view import OperatorView
+from dualwrite.access.permissions import ClearedOrLoopback
 from dualwrite.monitoring.collector import RowsCollector
 from dualwrite.monitoring.multiprocess import processes
 from dualwrite.monitoring.snapshot import Snapshots
@@ -18,7 +19,9 @@ snapshots = Snapshots()
 
 
 class MetricsView(OperatorView):
-    """GET /metrics and /actuator/prometheus."""
+    """GET /metrics and /actuator/prometheus: for viewers, and for a Prometheus on this machine."""
+
+    permission_classes = (ClearedOrLoopback,)
 
     def get(self, request: Request) -> HttpResponse:
         """The metrics of the processes and those of the rows, as text or OpenMetrics."""

@@ -1,17 +1,17 @@
-"""Retention over HTTP: how it stands, what would go, one run, a way to stop it; with a key, carrying it out."""
+"""Retention over HTTP: how it stands, what would go, one run, a way to stop it, carrying it out."""
 
 from typing import Any
 
 from django.urls import reverse
-from rest_framework.exceptions import NotFound, PermissionDenied
+from rest_framework.exceptions import NotFound
 from rest_framework.parsers import JSONParser
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.status import HTTP_202_ACCEPTED
 
-from actuator.keys import has_key, who
 from actuator.view import OperatorView
-from dualwrite.admin.retention.background import send
+from dualwrite.access import caller_of
+from dualwrite.background import send
 from dualwrite.exceptions import UsageError
 from dualwrite.management import retentions
 from dualwrite.models import RetentionRun
@@ -20,16 +20,11 @@ from dualwrite.retention.run import Order, cancel, executable
 from dualwrite.retention.several import enabled, run_each
 from dualwrite.stages import Store
 from dualwrite.stores import reaching
-from dualwrite.switch import Actor
 
 TASK = "dualwrite.retention.run_policy"
 #: Name → type of what a body may have.
 RUN: dict[str, type] = {"dry_run": bool, "policy": str, "reason": str, "force": bool}
 CANCEL: dict[str, type] = {"reason": str}
-NO_KEY = (
-    "carrying retention out needs the key of INTERNAL_API_KEY, as X-Internal-API-Key; "
-    "manage.py run_retention --execute{policy} does it without"
-)
 
 
 class RetentionStatusView(OperatorView):
@@ -53,19 +48,17 @@ class RetentionRunView(OperatorView):
         asked = body(request, RUN)
         policy: str | None = asked.get("policy")
         order = Order(
-            Actor(who(request), asked.get("reason", "")),
+            caller_of(request).actor(asked.get("reason", "")),
             execute=not asked.get("dry_run", True),
             force=asked.get("force", False),
         )
         if order.execute:
-            return _carried_out(request, policy, order)
+            return _carried_out(policy, order)
         return Response(retentions.told_data(run_each(policy, order), order))
 
 
-def _carried_out(request: Request, policy: str | None, order: Order) -> Response:
+def _carried_out(policy: str | None, order: Order) -> Response:
     """Every policy is looked at before the first is handed to the worker: all of them, or none."""
-    if not has_key(request):
-        raise PermissionDenied(NO_KEY.format(policy=f" --policy {policy}" if policy else ""))
     if order.force and not order.actor.reason:
         raise UsageError("force needs a reason")
     names = enabled() if policy is None else [policy]
@@ -98,7 +91,7 @@ class CancelView(OperatorView):
         """Ask it to stop, which it does after the batch it is at; 409 when it has ended."""
         asked = body(request, CANCEL)
         _run(number)
-        return Response(retentions.as_data(cancel(number, Actor(who(request), asked.get("reason", "")))))
+        return Response(retentions.as_data(cancel(number, caller_of(request).actor(asked.get("reason", "")))))
 
 
 def _run(number: int) -> RetentionRun:

@@ -112,10 +112,14 @@ def _full_beside_empty(rows: int) -> Group:
     return Group(ROUNDS, cases, ratios)
 
 
+def _client() -> Client:
+    return Client(SERVER_NAME="127.0.0.1", headers={"X-Internal-API-Key": settings.INTERNAL_API_KEY})
+
+
 def _page(path: str, state: str, waiting: int) -> Sample:
     with STATES[state]():
         began = time.perf_counter()
-        answer = Client(SERVER_NAME="127.0.0.1").get(path)
+        answer = _client().get(path)
         seconds = time.perf_counter() - began
     found = float((PENDING.search(answer.content.decode()) or ["-1", "-1"])[1])
     if not waiting * (1 - ROUGHLY) <= found <= waiting * (1 + ROUGHLY):
@@ -165,7 +169,7 @@ def _second() -> Sample:
 def _health_hanging() -> Sample:
     with _silent() as port, _moved(port):
         began = time.perf_counter()
-        answer = Client(SERVER_NAME="127.0.0.1").get("/actuator/health")
+        answer = _client().get("/actuator/health")
         seconds = time.perf_counter() - began
     found = {name: one["status"] for name, one in answer.json()["components"].items()}
     if {found["database"], found["screener"], found["redis"], found["celery"]} != {"DOWN"}:

@@ -102,7 +102,8 @@ BACKUP_STORAGE_URL = env.str("BACKUP_STORAGE_URL", "") or str(BASE_DIR / "var" /
 # Live parameters: a config service, where there is one, and the environment whose values it is asked for.
 CONFIG_SERVICE_URL = env.str("CONFIG_SERVICE_URL", "").rstrip("/")
 CONFIG_ENVIRONMENT = env.str("CONFIG_ENVIRONMENT", "production")
-INTERNAL_API_KEY = env.str("INTERNAL_API_KEY", "")
+# Whoever has it may do everything over HTTP, without any database; the config service is asked with it, too.
+INTERNAL_API_KEY = env.str("INTERNAL_API_KEY", "").strip()
 
 # Time, language, static files
 TIME_ZONE = "UTC"
@@ -113,8 +114,11 @@ STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True
 
 REST_FRAMEWORK = {
-    "DEFAULT_AUTHENTICATION_CLASSES": [],
-    "DEFAULT_PERMISSION_CLASSES": ["actuator.permissions.LoopbackOnly"],
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "dualwrite.access.authentication.KeyAuthentication",
+        "dualwrite.access.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["dualwrite.access.permissions.Cleared"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
     "EXCEPTION_HANDLER": "actuator.problems.handle",
     "UNAUTHENTICATED_USER": None,

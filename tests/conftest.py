@@ -9,6 +9,7 @@ from django.conf import settings
 from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
+from django.test import Client
 from django.test.utils import setup_databases, teardown_databases
 from pytest_django.plugin import DjangoDbBlocker
 
@@ -24,6 +25,8 @@ from tests.integration import letters
 
 SCREENER_SCHEMA = Path(__file__).parent.parent / "registry" / "screener" / "schema.sql"
 TESTER = Actor("test", "a test")
+#: The environment's key of tests that ask over HTTP.
+INTERNAL_KEY = "a key of the environment of tests"
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -101,6 +104,19 @@ def stores(databases: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture
+def client(monkeypatch: pytest.MonkeyPatch) -> Client:
+    """Asks over HTTP with the environment's key."""
+    monkeypatch.setattr(settings, "INTERNAL_API_KEY", INTERNAL_KEY)
+    return Client(headers={"X-Internal-API-Key": INTERNAL_KEY})
+
+
+@pytest.fixture
+def anonymous() -> Client:
+    """Asks over HTTP without any key."""
+    return Client()
+
+
+@pytest.fixture
 def screener(stores: None) -> Iterator[Session]:
     """A connection of its own to the old store."""
     with dedicated(Store.SCREENER, "test") as session:
@@ -147,4 +163,4 @@ def url_of(store: Store, *, user: str | None = None, password: str = "") -> str:
     return f"postgres://{account}@{settings['HOST']}:{settings['PORT']}/{settings['NAME']}"
 
 
-__all__ = ["TESTER", "url_of"]
+__all__ = ["INTERNAL_KEY", "TESTER", "url_of"]

@@ -6,11 +6,13 @@ Rows are read, never edited: the verbs change them, and each is the function tha
 2. `question` asks by a dry run what a verb would do, what it risks and what is in its way: the page that is confirmed.
 3. `carry_out` does it and says what was done.
 4. `streams` are the pages; `rows` those of transitions, parked keys and the audit; `validations` those of validations,
-   `parameters` those of live parameters, `alerts` and `alerting` those of alerts, their rules and channels.
+   `parameters` those of live parameters, `alerts` and `alerting` those of alerts, their rules and channels, `access`
+   those of API keys.
    `running` is what pages of runs share.
 5. `retention` is a package of its own.
 """
 
+from dualwrite.admin.access import ApiKeyAdmin
 from dualwrite.admin.alerting import AlertChannelAdmin, AlertRuleAdmin
 from dualwrite.admin.alerts import AlertAdmin
 from dualwrite.admin.parameters import ParameterChangeAdmin, ParameterKnownAdmin, ParameterOverrideAdmin
@@ -31,6 +33,7 @@ __all__ = [
     "AlertAdmin",
     "AlertChannelAdmin",
     "AlertRuleAdmin",
+    "ApiKeyAdmin",
     "AuditAdmin",
     "BackupAdmin",
     "DrillAdmin",

@@ -1,9 +1,10 @@
-"""What the engine keeps in the registry for people: streams, runs, retention and its backups, health, alerts, the
-audit.
+"""What the engine keeps in the registry for people: streams, runs, retention and its backups, health, alerts, API
+keys, the audit.
 
 Roles and epochs are not here: they stand in `dualwrite.stream_state` of each store, where the triggers read them.
 """
 
+from dualwrite.models.access import ApiKey
 from dualwrite.models.alerts import Alert, AlertChange, AlertEvaluation, AlertRule, AlertState, Comparison, Severity
 from dualwrite.models.channels import AlertChannel, AlertDelivery, DeliveryState
 from dualwrite.models.configuration import ConfigSource, ParameterChange, ParameterKnown, ParameterOverride
@@ -32,6 +33,7 @@ __all__ = [
     "AlertEvaluation",
     "AlertRule",
     "AlertState",
+    "ApiKey",
     "Audit",
     "BackupState",
     "Comparison",

@@ -1,7 +1,7 @@
 """The secrets of one checkout, in one file of mode 600, made up at random the first time.
 
 The file has one NAME=value a line, as dotenv readers understand it: the addresses of the embedded servers
-with their passwords, the key Django signs with, the password of the first admin user.
+with their passwords, the key Django signs with, the password of the first admin user, an admin's key of the API.
 """
 
 import secrets
@@ -22,6 +22,8 @@ ADDRESSES = {
     "SCREENER_SERVICE_URL": ("screener_service", "screener"),
 }
 KEYS = ("SECRET_KEY", "ADMIN_PASSWORD")
+#: What files of before do not have; it is made up when they are read.
+NEW_KEYS = ("INTERNAL_API_KEY",)
 NAMES = (*KEYS, *ADDRESSES, "REDIS_URL")
 REMEDY = "delete it and new ones are made."
 
@@ -35,7 +37,7 @@ class Credentials:
     @classmethod
     def random(cls) -> "Credentials":
         """New secrets; the ports are 0 until the servers have some."""
-        values = {name: secrets.token_urlsafe(48) for name in KEYS}
+        values = {name: secrets.token_urlsafe(48) for name in (*KEYS, *NEW_KEYS)}
         for name, (role, database) in ADDRESSES.items():
             values[name] = f"postgresql://{role}:{secrets.token_urlsafe(24)}@127.0.0.1:0/{database}"
         values["REDIS_URL"] = f"redis://:{secrets.token_urlsafe(24)}@127.0.0.1:0/0"
@@ -53,10 +55,14 @@ class Credentials:
         missing = [name for name in NAMES if not values.get(name)]
         if missing:
             raise LauncherError(f"{path} lacks {', '.join(missing)}; {REMEDY}")
-        damaged = [name for name in NAMES if not usable(name, values[name])]
+        damaged = [name for name in (*NAMES, *NEW_KEYS) if name in values and not usable(name, values[name])]
         if damaged:
             raise LauncherError(f"{path} has no usable {', '.join(damaged)}; {REMEDY}")
-        return cls(values)
+        lacking = {name: secrets.token_urlsafe(48) for name in NEW_KEYS if not values.get(name)}
+        complete = cls(values | lacking)
+        if lacking:
+            complete.write(path)
+        return complete
 
     def write(self, path: Path) -> None:
         """Replace `path`, readable by its owner only from the first byte on."""
@@ -85,7 +91,7 @@ def usable(name: str, value: str) -> bool:
     """Whether `value` can be what `name` stands for: one printable line, and an address where that is meant."""
     if not value.isprintable():
         return False
-    if name in KEYS:
+    if name in (*KEYS, *NEW_KEYS):
         return True
     try:
         address = urlsplit(value)

@@ -49,7 +49,8 @@ def application(environment: Mapping[str, str], credentials: Credentials) -> dic
         merged |= {name: credentials.values[name] for name in (*DATABASES, *MIGRATION)}
     if needed.valkey:
         merged["REDIS_URL"] = credentials.values["REDIS_URL"]
-    merged.setdefault("SECRET_KEY", credentials.values["SECRET_KEY"])
+    for name in ("SECRET_KEY", "INTERNAL_API_KEY"):
+        merged.setdefault(name, credentials.values[name])
     merged.setdefault(DUAL_WRITE, "true")
     merged.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     merged.setdefault("PYTHONUNBUFFERED", "1")

@@ -63,6 +63,7 @@ def set_up(place: Place, services: Services, port: int) -> Supervisor:
     if code != 0:
         say(f"the main job ended with exit code {code}; serving all the same")
     say(f"admin user: admin, password: see ADMIN_PASSWORD in {place.credentials}")
+    say(f"key of the API, sent as X-Internal-API-Key: see INTERNAL_API_KEY in {place.credentials}")
     return Supervisor(place, port, lambda: keep_running(services))
 
 

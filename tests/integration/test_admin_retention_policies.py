@@ -247,7 +247,7 @@ def test_what_a_brake_holds_is_executed_only_forced_and_with_a_reason(
     send(registry, 5)
     made = approved(max_rows=1)
     sent: list[dict[str, Any]] = []
-    monkeypatch.setattr("dualwrite.admin.retention.policy_verbs.BEGINS_WITHIN_SECONDS", 0.0)
+    monkeypatch.setattr("dualwrite.background.BEGINS_WITHIN_SECONDS", 0.0)
     monkeypatch.setattr(
         "dualwrite.admin.retention.policy_verbs.send", lambda task, command, **values: sent.append(values)
     )

@@ -13,8 +13,7 @@ from django.conf import settings
 from psycopg import errors
 
 from config.celery import app
-from dualwrite import runs, tasks
-from dualwrite.admin.retention import background
+from dualwrite import background, runs, tasks
 from dualwrite.exceptions import RunLost
 from dualwrite.models import Audit, DrillRun, RestoreRun, RetentionPolicy, RetentionRun
 from dualwrite.retention import sweep

@@ -8,8 +8,8 @@ from django.db import OperationalError
 from django.http import Http404
 from rest_framework.exceptions import Throttled, ValidationError
 
-from actuator.permissions import is_loopback
 from actuator.problems import handle
+from dualwrite.access.permissions import is_loopback
 from dualwrite.exceptions import (
     AlreadyRunning,
     AuthorityUnknown,

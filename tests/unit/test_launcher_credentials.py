@@ -89,3 +89,14 @@ def test_changing_a_port_keeps_account_password_and_database() -> None:
     assert with_port("postgresql://a:b-_c@127.0.0.1:0/registry", 7) == "postgresql://a:b-_c@127.0.0.1:7/registry"
     assert with_port("redis://:pw@127.0.0.1:1/0", 2) == "redis://:pw@127.0.0.1:2/0"
     assert with_port("redis://:pw@127.0.0.1:1/0", None) == "redis://:pw@127.0.0.1:1/0"
+
+
+def test_a_file_of_before_there_was_a_key_of_the_api_gets_one_and_keeps_the_rest(tmp_path: Path) -> None:
+    path = tmp_path / "credentials"
+    before = Credentials.random()
+    Credentials({name: value for name, value in before.values.items() if name != "INTERNAL_API_KEY"}).write(path)
+    found = Credentials.read(path)
+    assert found is not None
+    assert len(found.values["INTERNAL_API_KEY"]) >= 32
+    assert {**found.values, "INTERNAL_API_KEY": ""} == {**before.values, "INTERNAL_API_KEY": ""}
+    assert Credentials.read(path) == found

@@ -13,12 +13,12 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 
 from dualwrite.admin.reading import ReadOnly
-from dualwrite.admin.retention.background import send
 from dualwrite.admin.retention.pages import OfVerbs
 from dualwrite.admin.retention.restore_form import RestoreForm
 from dualwrite.admin.retention.restoring import begin, facts
 from dualwrite.admin.retention.shown import day, link, moment, size, table
 from dualwrite.admin.retention.verbs import Done, Verb, actor, address
+from dualwrite.background import send
 from dualwrite.exceptions import DualWriteError
 from dualwrite.models import BackupState, RetentionBackup
 from dualwrite.retention import manifest, vault

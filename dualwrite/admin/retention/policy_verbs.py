@@ -1,23 +1,19 @@
 """What an operator does with a policy: look at what would go, approve it, carry it out, switch it off and on."""
 
-import time
 from collections.abc import Mapping
 from datetime import timedelta
 from typing import Any
 
 from django.utils import timezone
 
-from dualwrite.admin.retention.background import send
 from dualwrite.admin.retention.verbs import Done, Question, Verb, address
+from dualwrite.background import awaited, send
 from dualwrite.exceptions import DualWriteError
 from dualwrite.models import RetentionPolicy, RetentionRun, RetentionStatus
 from dualwrite.retention import approval, enabling
 from dualwrite.retention.policy import Policy, in_force
 from dualwrite.retention.run import Order, executable, run
 from dualwrite.switch import Actor
-
-#: So long is waited for the worker to begin, so that the page of the run can be shown.
-BEGINS_WITHIN_SECONDS = 3.0
 
 
 def looked_at(name: str, policy: Policy, within: timedelta = approval.LOOKED_AT_WITHIN) -> RetentionRun | None:
@@ -118,12 +114,9 @@ def _execute(row: RetentionPolicy, who: Actor, data: Mapping[str, Any]) -> Done:
 
 def _begun(name: str, after: int) -> Done:
     """The run's page, if the worker begins at once."""
-    deadline = time.monotonic() + BEGINS_WITHIN_SECONDS
-    while time.monotonic() < deadline:
-        found = RetentionRun.objects.filter(policy=name, pk__gt=after, dry_run=False).first()
-        if found:
-            return Done(f"Policy {name}: run {found.pk} is under way.", address("retentionrun", "change", found.pk))
-        time.sleep(0.1)
+    found = awaited(lambda: RetentionRun.objects.filter(policy=name, pk__gt=after, dry_run=False).first())
+    if found is not None:
+        return Done(f"Policy {name}: run {found.pk} is under way.", address("retentionrun", "change", found.pk))
     waits = f"Policy {name}: the worker was asked, and begins when it is free, within an hour or not at all."
     return Done(waits, f"{address('retentionrun', 'changelist')}?policy={name}")
 

@@ -1,11 +1,10 @@
 """Restores: small ones are done at once, the others by the worker; each is a row with its page."""
 
-import time
 from typing import Any
 
-from dualwrite.admin.retention.background import send
 from dualwrite.admin.retention.shown import size
 from dualwrite.admin.retention.verbs import Done, address
+from dualwrite.background import awaited, send
 from dualwrite.exceptions import UsageError
 from dualwrite.models import RestoreRun, RetentionBackup, RetentionRun
 from dualwrite.retention.restore import Asked, restore
@@ -13,7 +12,6 @@ from dualwrite.switch import Actor
 
 #: A backup of at most so many rows is restored within a second or two, while the page waits.
 AT_ONCE_ROWS = 20_000
-BEGINS_WITHIN_SECONDS = 3.0
 
 
 def begin(row: RetentionBackup, asked: Asked, who: Actor) -> Done:
@@ -40,12 +38,9 @@ def _by_worker(row: RetentionBackup, run: RetentionRun, asked: Asked, who: Actor
     last = RestoreRun.objects.values_list("pk", flat=True).first() or 0
     values: dict[str, Any] = {"number": run.pk, "asked": asked.as_data(), "dry_run": asked.dry_run}
     send("dualwrite.retention.restore", command(run.pk, asked), **values, actor=who.name, reason=who.reason)
-    deadline = time.monotonic() + BEGINS_WITHIN_SECONDS
-    while time.monotonic() < deadline:
-        found = RestoreRun.objects.filter(backup=row, pk__gt=last).first()
-        if found:
-            return Done("The worker is at it.", address("restorerun", "change", found.pk))
-        time.sleep(0.1)
+    found = awaited(lambda: RestoreRun.objects.filter(backup=row, pk__gt=last).first())
+    if found is not None:
+        return Done("The worker is at it.", address("restorerun", "change", found.pk))
     waits = "The worker was asked, and begins when it is free, within an hour or not at all."
     return Done(waits, address("restorerun", "changelist"))
 

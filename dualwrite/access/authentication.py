@@ -1,0 +1,53 @@
+"""How a request says who makes it: a key in a header, or a session of the admin's with its CSRF token."""
+
+from typing import Any
+
+from rest_framework import authentication
+from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.request import Request
+
+from dualwrite.access.caller import Caller, clearance_of
+from dualwrite.access.exceptions import KeyRefused
+from dualwrite.access.keys import recognised
+
+HEADER = "X-Internal-API-Key"
+BEARER = "bearer "
+
+
+class KeyAuthentication(authentication.BaseAuthentication):
+    """`X-Internal-API-Key: KEY` or `Authorization: Bearer KEY`; a wrong one is refused, whatever else is sent."""
+
+    def authenticate(self, request: Request) -> tuple[Caller, None] | None:
+        """Who has the key; None where none was sent. Raises AuthenticationFailed, StoreUnreachable."""
+        text = given_key(request)
+        if not text:
+            return None
+        try:
+            return recognised(text), None
+        except KeyRefused as exc:
+            raise AuthenticationFailed(str(exc)) from exc
+
+    def authenticate_header(self, request: Request) -> str:
+        """What to ask with."""
+        return 'Bearer realm="instrument-registry"'
+
+
+class SessionAuthentication(authentication.SessionAuthentication):
+    """Whoever is logged in to the admin; anything but reading needs the CSRF token."""
+
+    def authenticate(self, request: Request) -> tuple[Any, None] | None:
+        """Whose session it is; None where there is none. Raises PermissionDenied without the token."""
+        found = super().authenticate(request)
+        if found is None:
+            return None
+        user = found[0]
+        return Caller(user.get_username(), clearance_of(user), "session", user), None
+
+
+def given_key(request: Request) -> str:
+    """The key that was sent; empty where none was."""
+    given = request.headers.get(HEADER, "").strip()
+    bearer = request.headers.get("Authorization", "")
+    if not given and bearer[: len(BEARER)].lower() == BEARER:
+        given = bearer[len(BEARER) :].strip()
+    return given
