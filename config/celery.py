@@ -5,7 +5,13 @@ import sys
 from pathlib import Path
 
 from celery import Celery
-from celery.signals import celeryd_init, worker_process_init, worker_process_shutdown, worker_ready
+from celery.signals import celeryd_init, setup_logging, worker_process_init, worker_process_shutdown, worker_ready
+from django.dispatch import receiver
+from django_structlog.celery import signals
+from django_structlog.celery.steps import DjangoStructLogInitStep
+from structlog.contextvars import bind_contextvars
+
+from dualwrite import trace
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
@@ -19,6 +25,25 @@ app = Celery("instrument_registry")
 sys.path[:] = [ROOT, *_path]
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+app.steps["worker"].add(DjangoStructLogInitStep)
+
+
+@setup_logging.connect
+def _log(**_: object) -> None:
+    """Nothing: with a receiver Celery leaves the loggers as the settings have them."""
+
+
+@receiver(signals.modify_context_before_task_publish)
+def _send(context: dict[str, object], **_: object) -> None:
+    """Only the ids go along, whatever else stood in the lines of who asks for the task."""
+    for name in set(context) - {trace.REQUEST_ID, trace.TRACEPARENT}:
+        del context[name]
+
+
+@receiver(signals.bind_extra_task_metadata)
+def _trace(**_: object) -> None:
+    """What the schedule asks for is a request of its own."""
+    bind_contextvars(**{trace.REQUEST_ID: trace.request_id(), trace.TRACEPARENT: trace.traceparent(), **trace.ids()})
 
 
 @celeryd_init.connect

@@ -10,6 +10,8 @@ from typing import Any
 from django.db import router, transaction
 from django.utils import timezone
 
+from dualwrite import trace
+from dualwrite.said import said
 from registry.models import AuditLog, BrokerApiLog
 
 _log = logging.getLogger(__name__)
@@ -41,7 +43,7 @@ def audited(
         object_key=object_key,
         before=before,
         after=after,
-        request_id=request_id,
+        request_id=request_id or trace.ids().get(trace.REQUEST_ID),
     )
 
 
@@ -87,5 +89,4 @@ def _record(row: BrokerApiLog) -> None:
         with transaction.atomic(using=router.db_for_write(BrokerApiLog)):
             row.save(force_insert=True)
     except Exception as exc:
-        first = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
-        _log.error("the %s of %s (%s) is not recorded: %s", row.operation, row.broker, row.status, first)
+        _log.error("the %s of %s (%s) is not recorded: %s", row.operation, row.broker, row.status, said(exc))

@@ -1,5 +1,6 @@
 """Fixtures of all tests. Integration and acceptance tests ask for `stores`; unit tests ask for nothing."""
 
+import logging
 import threading
 from collections.abc import Generator, Iterator
 from pathlib import Path
@@ -22,6 +23,7 @@ from dualwrite.switch import Actor
 from dualwrite.testing import reset_stores
 from tests import workers
 from tests.integration import letters
+from tests.logged import LOGGED
 
 SCREENER_SCHEMA = Path(__file__).parent.parent / "registry" / "screener" / "schema.sql"
 TESTER = Actor("test", "a test")
@@ -51,6 +53,22 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     for item in items:
         if "deep" in item.keywords:
             item.add_marker(pytest.mark.skip(reason="long run, only with --deep"))
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    logging.getLogger().addHandler(LOGGED)
+
+
+@pytest.fixture(autouse=True)
+def nothing_secret_is_logged() -> Iterator[None]:
+    """All that a test logs is read (`tests.logged`); the test that logged what it must not fails."""
+    yield
+    assert LOGGED.found() == []
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """What threads logged after the last test."""
+    assert LOGGED.found() == []
 
 
 def _make_schema(connection: BaseDatabaseWrapper, **_: object) -> None:

@@ -17,6 +17,7 @@ import manage as program
 from dualwrite import failpoints
 from dualwrite.stages import Store
 from tests.conftest import url_of
+from tests.logged import LOGGED
 
 ROOT = Path(__file__).parent.parent
 
@@ -26,12 +27,12 @@ def environment(**changes: str) -> dict[str, str]:
     stores = {"DATABASE_URL": url_of(Store.REGISTRY), "SCREENER_DATABASE_URL": url_of(Store.SCREENER)}
     own = {"MIGRATION_DATABASE_URL": "", "SCREENER_MIGRATION_DATABASE_URL": ""}
     allowed = {"INSTRUMENT_REGISTRY_DUAL_WRITE_ENABLED": "true"}
-    return {**os.environ, **own, **stores, **allowed, **changes}
+    return {**os.environ, **own, **stores, **allowed, "LOG_FORMAT": "json", **changes}
 
 
 def manage(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
     """Run a management command to its end."""
-    return subprocess.run(
+    done = subprocess.run(
         [sys.executable, "manage.py", *arguments],
         cwd=ROOT,
         env=environment(**changes),
@@ -40,6 +41,8 @@ def manage(*arguments: str, **changes: str) -> subprocess.CompletedProcess[str]:
         timeout=120,
         check=False,
     )
+    LOGGED.read(done.stderr)
+    return done
 
 
 def managed(*arguments: str) -> subprocess.CompletedProcess[str]:

@@ -11,6 +11,7 @@ import psycopg
 from django.core.management.base import BaseCommand, CommandError
 from django.db import Error as DatabaseError
 
+from dualwrite import trace
 from dualwrite.configuration.refresh import first_look
 from dualwrite.control import transition
 from dualwrite.exceptions import DualWriteError, UsageError
@@ -38,8 +39,9 @@ class OperatorCommand(BaseCommand):
         """Run the command; its exit code is what `run` returns."""
         try:
             _require_text(options)
-            first_look(PATIENCE_SECONDS)
-            code = self.run(options)
+            with trace.begun():
+                first_look(PATIENCE_SECONDS)
+                code = self.run(options)
         except DualWriteError as exc:
             self._answer_refusal(options, exc)
             raise CommandError(str(exc), returncode=exc.exit_code) from exc

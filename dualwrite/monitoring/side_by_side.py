@@ -8,7 +8,9 @@ import threading
 import time
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, TimeoutError
+from contextvars import copy_context
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from dualwrite.monitoring.own_connections import own_connections
@@ -59,7 +61,9 @@ def _begin(task: Task[T]) -> "Future[Outcome[T]]":
             return hanging
     future: Future[Outcome[T]] = Future()
     # A daemon: a question that hangs for good does not keep the process from ending.
-    threading.Thread(target=_answer, args=(task, future), name=f"ask {task.name}", daemon=True).start()
+    # In a copy of who asks' context: what the question logs belongs to the same request.
+    work = partial(copy_context().run, _answer, task, future)
+    threading.Thread(target=work, name=f"ask {task.name}", daemon=True).start()
     return future
 
 

@@ -16,6 +16,7 @@ from dualwrite.relay import at_once, parking
 from dualwrite.relay.parking import Failure
 from dualwrite.relay.readback import ReadBack
 from dualwrite.relay.room import Room
+from dualwrite.said import said
 from dualwrite.sql import compose, statement
 from dualwrite.stages import Role, Store
 from dualwrite.stores import Session
@@ -206,7 +207,7 @@ class Applier:
             # A column of the type json may hold what jsonb does not take. Halves are tried, so the others are kept.
             if keys > 1:
                 raise
-            log.warning("stream %s: a deleted row is not kept: %s", self._stream.name, parking.refused(exc).error)
+            log.warning("stream %s: a deleted row is not kept: %s", self._stream.name, said(exc))
 
     def _together(self, keys: int) -> int:
         def merge(staged: sql.Composable) -> int:

@@ -25,6 +25,7 @@ from dualwrite.relay.fleet import Presence, share
 from dualwrite.relay.horizon import Horizon
 from dualwrite.relay.parking import POISON, Failure, refused
 from dualwrite.relay.reader import Reader
+from dualwrite.said import said
 from dualwrite.session import RELAY
 from dualwrite.sql import statement
 from dualwrite.stages import Role, Store
@@ -299,7 +300,7 @@ class Pipe:
                 return
             except (Overtaken, *POISON) as exc:
                 # As if nothing had been read ahead: it is read again, and halved where that fails too.
-                log.debug("stream %s: %s; reading the batch again", self.stream.name, exc)
+                log.debug("stream %s: %s; reading the batch again", self.stream.name, said(exc))
         self._apply(1, batch.taken.keys, failed)
 
     def _untie(self, failed: dict[str, Failure]) -> None:

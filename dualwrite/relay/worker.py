@@ -11,9 +11,10 @@ import psycopg
 from django.db import Error as DatabaseError
 from django.db import connections
 
-from dualwrite import measured, outbox, switch
+from dualwrite import measured, outbox, switch, trace
 from dualwrite.exceptions import DualWriteError, Held, Refused, RelayStalled, Superseded
 from dualwrite.relay.pipe import Moved, Pipe, open_pipe
+from dualwrite.said import said
 from dualwrite.stages import Role, Store
 from dualwrite.stores import require_present
 from dualwrite.stream import Stream
@@ -45,7 +46,11 @@ class Lane:
     backoff: float = field(default=RETRY_SECONDS[0])
 
     def step(self) -> Moved:
-        """Relay one batch if there is one."""
+        """Relay one batch if there is one; alone on its thread, each is a request of its own in log and audit."""
+        with trace.begun(stream=self.stream.name):
+            return self._step()
+
+    def _step(self) -> Moved:
         if time.monotonic() < self.try_again_at:
             return Moved()
         try:
@@ -63,7 +68,7 @@ class Lane:
             if isinstance(exc, DualWriteError) and not self.patient:
                 raise
             measured.failed(self.stream.name, type(exc).__name__)
-            self._say(f"{exc}; trying again")
+            self._say(f"{said(exc)}; trying again")
             self.try_again_at = time.monotonic() + self.backoff
             self.backoff = min(self.backoff * 2, RETRY_SECONDS[1])
             return Moved()

@@ -6,6 +6,7 @@ from typing import Any
 
 from psycopg.types.json import Jsonb
 
+from dualwrite import trace
 from dualwrite.sql import statement
 from dualwrite.stages import Store
 from dualwrite.stores import cursor
@@ -42,7 +43,9 @@ def line(
     after: Mapping[str, Any] | None = None,
     evidence: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The values of one line."""
+    """The values of one line; the evidence has the ids of the request it was done for, if there is one."""
+    if ids := trace.ids():
+        evidence = {**(evidence or {}), "trace": ids}
     images = {"before": before, "after": after, "evidence": evidence}
     return {
         "actor": actor.name,

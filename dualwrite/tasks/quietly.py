@@ -8,6 +8,7 @@ import psycopg
 from django.db import Error as DatabaseError
 
 from dualwrite.exceptions import DualWriteError
+from dualwrite.said import said
 from dualwrite.switch import Actor
 
 log = logging.getLogger("dualwrite.tasks")
@@ -23,7 +24,7 @@ def quietly(what: str, work: Callable[[], Any]) -> Any:
     try:
         return work()
     except FAULTS as exc:
-        log.warning("%s: %s", what, first_line(exc))
+        log.warning("%s: %s", what, said(exc))
         return None
 
 

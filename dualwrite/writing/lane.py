@@ -22,6 +22,7 @@ from dualwrite import measured
 from dualwrite.exceptions import DualWriteError, Held, StoreUnreachable
 from dualwrite.parameters import INLINE_RELAY_SECONDS
 from dualwrite.relay.inline import Inline, open_inline
+from dualwrite.said import said
 from dualwrite.stages import Store
 from dualwrite.stream import Stream
 from dualwrite.written import InStore, Outcome
@@ -136,7 +137,7 @@ class Lane:
         try:
             self._pipe.finish()
         except (DualWriteError, DatabaseError, psycopg.Error) as exc:
-            log.debug("stream %s: notes are left to the relay: %s", self.stream.name, exc)
+            log.debug("stream %s: notes are left to the relay: %s", self.stream.name, said(exc))
             self._drop()
 
     def _mirror(self, authority: Store, parts: Mapping[str, int]) -> tuple[Outcome, str, Mapping[str, str]]:

@@ -54,6 +54,8 @@ def application(environment: Mapping[str, str], credentials: Credentials) -> dic
     merged.setdefault(DUAL_WRITE, "true")
     merged.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     merged.setdefault("PYTHONUNBUFFERED", "1")
+    # For people; without it the application logs JSON.
+    merged.setdefault("LOG_FORMAT", "console")
     return merged
 
 

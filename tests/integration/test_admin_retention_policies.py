@@ -80,7 +80,9 @@ def test_a_change_is_kept_with_what_it_was_before_and_touches_nothing_else(anna:
     made.refresh_from_db()
     assert (made.days, made.max_percent, made.approved_days) == (400, 100, 500)
     line = Audit.objects.get(verb="change retention policy")
-    assert (line.before, line.after, line.evidence) == ({"days": 500}, {"days": 400}, {"policy": "letters"})
+    assert (line.before, line.after) == ({"days": 500}, {"days": 400})
+    assert line.evidence is not None
+    assert line.evidence["policy"] == "letters"
     assert "changed since it was approved: days 500 → 400" in anna.reads(POLICIES)
 
 

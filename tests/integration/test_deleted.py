@@ -146,7 +146,7 @@ def test_a_row_that_cannot_be_kept_is_deleted_all_the_same_and_the_others_are_ke
         assert worker.drain(memberships).parked == 0
     assert mirrored(registry) == {}
     assert [row.key for row in deleted(memberships)] == [key("B")]
-    assert "a deleted row is not kept: unsupported Unicode escape sequence" in caplog.text
+    assert "a deleted row is not kept: UntranslatableCharacter (22P05)" in caplog.text
 
 
 @pytest.mark.parametrize(

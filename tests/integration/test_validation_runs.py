@@ -166,7 +166,8 @@ def test_a_cancelled_validation_ends_its_statements_and_is_in_the_audit(
     assert (run.status, run.error.startswith("cancelled by command:")) == ("cancelled", True)
     assert (found["runs"][0]["status"], code) == ("cancelled", 0)
     audited = Audit.objects.get(verb="cancel validation")
-    assert (audited.reason, audited.evidence) == ("in the way", {"run": run.pk})
+    assert audited.evidence is not None
+    assert (audited.reason, audited.evidence["run"]) == ("in the way", run.pk)
     assert not stream_status(equal)["verified"]
 
 
