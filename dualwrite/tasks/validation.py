@@ -7,6 +7,7 @@ from celery import shared_task
 
 from dualwrite.models import ValidationRun
 from dualwrite.parameters import VALIDATION_ENABLED
+from dualwrite.said import said
 from dualwrite.stream import all_streams, stream_named
 from dualwrite.switch import Actor
 from dualwrite.tasks.quietly import FAULTS, HARD, SOFT, first_line, log, nothing
@@ -51,7 +52,7 @@ def _one(name: str, order: Callable[[], Order]) -> dict[str, Any]:
     try:
         (done,) = validate_each([stream_named(name)], order()).runs
     except FAULTS as exc:
-        log.warning("validation of %s: %s", name, first_line(exc))
+        log.warning("validation of %s: %s", name, said(exc))
         return nothing("stream", name, first_line(exc))
     return _ran(done)
 

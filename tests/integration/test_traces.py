@@ -15,7 +15,7 @@ from django.test import Client
 
 from config.celery import app
 from config.logs import formatter
-from dualwrite import switch, tasks, trace
+from dualwrite import switch, trace
 from dualwrite.models import Audit, StreamControl
 from dualwrite.monitoring.side_by_side import Task, side_by_side
 from dualwrite.relay import worker
@@ -35,6 +35,7 @@ HEADERS = {"X-Request-ID": "of-the-client", "traceparent": GIVEN}
 IDS = {"request_id": "of-the-client", "traceparent": GIVEN}
 #: A broker that no other test talks to.
 BROKER = settings.REDIS_URL.rpartition("/")[0] + "/12"
+RETENTION = "dualwrite.retention.run"
 
 
 class Lines(logging.Handler):
@@ -142,8 +143,8 @@ def test_a_task_logs_with_the_ids_of_who_asked_for_it_and_one_of_the_schedule_wi
             with app.connection_for_write(BROKER) as broker:
                 with trace.begun(secret_word="not to be sent"):
                     ids = trace.ids()
-                    tasks.run_all.apply_async(connection=broker)
-                tasks.run_all.apply_async(connection=broker, headers={})
+                    app.send_task(RETENTION, connection=broker)
+                app.send_task(RETENTION, connection=broker, headers={})
             eventually(lambda: len(ended(written)) == 2, 60)
         finally:
             process.terminate()
