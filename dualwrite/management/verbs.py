@@ -25,7 +25,7 @@ from dualwrite.management.deleted import do_deleted, do_undelete
 from dualwrite.management.keys import do_explain, do_parked, do_redrive, do_skip
 from dualwrite.management.progress import Steps
 from dualwrite.management.render import disabled_text, moved_text, status_text
-from dualwrite.relay.pipe import way
+from dualwrite.relay.way import way
 from dualwrite.stages import stage_named, store_named
 from dualwrite.stores import present
 from dualwrite.stream import Stream

@@ -4,15 +4,18 @@ import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from psycopg import Pipeline, sql
 
 from dualwrite import projection
-from dualwrite.exceptions import DualWriteError, Overtaken, Superseded
+from dualwrite.exceptions import Overtaken, Superseded
 from dualwrite.failpoints import reach
 from dualwrite.parameters import DELETED_ROWS_KEPT_DAYS
 from dualwrite.relay import at_once, parking
+from dualwrite.relay.fences import acquired
+from dualwrite.relay.merging import merge
 from dualwrite.relay.parking import Failure
 from dualwrite.relay.readback import ReadBack
 from dualwrite.relay.room import Room
@@ -77,6 +80,7 @@ class Applier:
             )
         )
         # As bytes: to put a statement together takes longer than to run it.
+        self._merge_sql = partial(merge, stream, store)
         self._merge = self._merge_sql(self._staged).as_bytes(session)
         self._read_back = ReadBack(stream, store, session, self._staged)
         self._at_once = at_once.AtOnce(stream, store, session, self._merge_sql)
@@ -305,40 +309,6 @@ class Applier:
     @property
     def _match(self) -> sql.Composable:
         return projection.match(self._stream, self._store)
-
-    def _merge_sql(self, staged: sql.Composable) -> sql.Composed:
-        columns = list(self._side.writes)
-        values = [projection.expression(self._side.writes[c]) for c in columns]
-        assignments = [
-            sql.SQL("{} = {}").format(sql.Identifier(c), v)
-            for c, v in zip(columns, values, strict=True)
-            if c not in self._side.match
-        ]
-        return compose(
-            "relay",
-            "merge",
-            table=projection.table(self._side),
-            staged=staged,
-            match=self._match,
-            is_record=projection.is_record(self._side),
-            differs=self._differs(),
-            assignments=sql.SQL(", ").join(assignments),
-            columns=projection.names(columns),
-            values=sql.SQL(", ").join(values),
-        )
-
-    def _differs(self) -> sql.Composable:
-        """Row `t` is no record, or reads otherwise than `r`. Compared by what a reader sees, not by column."""
-        reads = [projection.differs(field, self._side) for field in self._stream.fields]
-        absent = sql.SQL("NOT {}").format(projection.is_record(self._side))
-        return sql.SQL(" OR ").join([absent, *reads])
-
-
-def acquired(rows: Sequence[tuple[Any, ...]], wanted: Mapping[str, Any]) -> dict[int, int]:
-    """Partition → epoch of the fences that were taken; raises DualWriteError when some of those wanted are missing."""
-    if len(rows) != len(wanted["partitions"]):
-        raise DualWriteError(f"stream {wanted['stream']}: the mirror lacks fences; run `dualwrite install`")
-    return {int(partition): int(epoch) for partition, epoch in rows}
 
 
 def _chunks(blocks: Blocks) -> Iterator[bytes]:

@@ -27,8 +27,9 @@ from dualwrite.relay import brake, parking
 from dualwrite.relay.applier import Applied, ReadFew
 from dualwrite.relay.at_once import MoreNeeded, Row
 from dualwrite.relay.parking import Failure, Seen
-from dualwrite.relay.pipe import Pipe, Way, way
+from dualwrite.relay.pipe import Pipe
 from dualwrite.relay.reader import Taken
+from dualwrite.relay.way import Way, way
 from dualwrite.sql import statement
 from dualwrite.stream import Stream
 

@@ -1,8 +1,6 @@
 """One stream's way from authority to mirror, held open: two sessions, the partitions it works on, their fences."""
 
 import logging
-import os
-import socket
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -12,32 +10,31 @@ from threading import RLock
 from types import TracebackType
 
 import psycopg
-from psycopg import errors
 
 from dualwrite import capture, measured, outbox, switch
-from dualwrite.exceptions import Held, Overtaken, Refused, Superseded, UsageError
+from dualwrite.exceptions import Held, Overtaken, Superseded
 from dualwrite.failpoints import reach
 from dualwrite.parameters import BATCH_SIZE
 from dualwrite.relay import brake, knot, parking, sparing
 from dualwrite.relay.ahead import Ahead, Batch, Wanted
-from dualwrite.relay.applier import Applied, Applier, acquired
+from dualwrite.relay.applier import Applied, Applier
+from dualwrite.relay.fences import acquire, holder
 from dualwrite.relay.fleet import Presence, share
 from dualwrite.relay.horizon import Horizon
 from dualwrite.relay.parking import POISON, Failure, refused
 from dualwrite.relay.reader import Reader
+from dualwrite.relay.way import Way, check_partitions, way
 from dualwrite.said import said
 from dualwrite.session import RELAY
 from dualwrite.sql import statement
-from dualwrite.stages import Role, Store
-from dualwrite.stores import Session, dedicated, reaching
+from dualwrite.stages import Store
+from dualwrite.stores import dedicated, reaching
 from dualwrite.stream import BULK, Stream
 
 log = logging.getLogger(__name__)
 
 #: A relay gives its partitions up within a poll; one that does not is frozen, and the fences refuse it.
 GIVE_WAY_SECONDS = 3.0
-#: A writer that mirrors has fences locked for some milliseconds; a relay for as long as it applies a batch.
-LOCKED_FOR_LONG = "200ms"
 #: How often it is looked whether a parked key is due to be tried again.
 AGAIN_SECONDS = 1.0
 #: Of so many batches one takes first what yields to writes, so that a backfill comes to its end under any load.
@@ -58,14 +55,6 @@ class Moved:
     still: str = ""
     wanted: bool = False
     spared: str = ""
-
-
-@dataclass(frozen=True)
-class Way:
-    """The direction in force: from this authority to its peer, and into how many partitions the keys fall."""
-
-    authority: Store
-    partitions: int
 
 
 class Pipe:
@@ -172,9 +161,9 @@ class Pipe:
 
     def _take(self, partitions: Sequence[int]) -> None:
         """Take the fences; without `insist` not those of a relay that stands still with them locked: those are left."""
-        epochs = _acquire(self._mirror, self.stream, partitions, unlocked=not self._insist)
+        epochs = acquire(self._mirror, self.stream, partitions, unlocked=not self._insist)
         self._presence.leave([p for p in partitions if p not in epochs])
-        self._applier.hold(epochs, _holder(self._mirror))
+        self._applier.hold(epochs, holder(self._mirror))
         self.partitions += [p for p in partitions if p in epochs]
         # Nobody has looked into these.
         self._horizon = Horizon()
@@ -342,7 +331,7 @@ class Pipe:
             # A writer has mirrored its own keys since the fences were mine. What was read may be older: read it again,
             # and the batch behind it as well, which my new fences would let pass.
             self._ahead.drop()
-            self._applier.hold(_acquire(self._mirror, self.stream, self.partitions), _holder(self._mirror))
+            self._applier.hold(acquire(self._mirror, self.stream, self.partitions), holder(self._mirror))
             return self._applier.apply_anew(partial(self._reader.read, low, high), self._brake, self._newest)
 
 
@@ -363,47 +352,3 @@ def open_pipe(stream: Stream, *, insist: bool = False, only: Sequence[int] = ())
         pipe = Pipe(stream, in_force, stack, insist=insist, only=only)
         pipe.keep(stack.pop_all())
     return pipe
-
-
-def check_partitions(stream: Stream, only: Sequence[int], partitions: int) -> None:
-    """Raise UsageError unless the stream has all of these partitions."""
-    beyond = [str(p) for p in only if p not in range(partitions)]
-    if beyond:
-        valid = f"valid: 0 to {partitions - 1}"
-        raise UsageError(f"stream {stream.name} has no partition {', '.join(beyond)}; {valid}")
-
-
-def way(stream: Stream) -> Way | None:
-    """The way in force; None when nothing is mirrored. Raises Refused when changing the partitions is half-done."""
-    authority = switch.authority(stream)
-    mirror = switch.state(stream, authority.store.peer)
-    if mirror.role is not Role.MIRROR:
-        return None
-    if mirror.partitions != authority.partitions:
-        counts = " and ".join(f"{one.partitions} in the {one.store} store" for one in (authority, mirror))
-        mend = f"run `manage.py dualwrite partitions --stream {stream.name} --to {mirror.partitions}` to its end"
-        raise Refused(f"stream {stream.name} has {counts}; {mend}")
-    return Way(authority.store, authority.partitions)
-
-
-def _acquire(session: Session, stream: Stream, partitions: Sequence[int], *, unlocked: bool = False) -> dict[int, int]:
-    """Take these fences, all of them; with `unlocked` only those that are not locked for long."""
-    values = {"stream": stream.name, "partitions": list(partitions), "holder": _holder(session)}
-    try:
-        with session.transaction():
-            if unlocked:
-                session.execute("SELECT set_config('lock_timeout', %s, true)", (LOCKED_FOR_LONG,))
-            rows = session.execute(statement("relay", "acquire"), values).fetchall()
-    except errors.LockNotAvailable as exc:
-        if unlocked:
-            rows = session.execute(statement("relay", "acquire_unlocked"), values).fetchall()
-            return {int(partition): int(epoch) for partition, epoch in rows}
-        raise Refused(
-            f"stream {stream.name}: a relay stands still in the middle of a batch; the server ends it soon, try again"
-        ) from exc
-    return acquired(rows, values)
-
-
-def _holder(session: Session) -> str:
-    """Under which name this session takes fences; no two have the same."""
-    return f"{socket.gethostname()}:{os.getpid()}/{session.info.backend_pid}"

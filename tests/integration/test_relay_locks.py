@@ -10,7 +10,8 @@ import pytest
 from dualwrite import switch
 from dualwrite.exceptions import Superseded
 from dualwrite.relay.applier import Applier
-from dualwrite.relay.pipe import Moved, Pipe, _acquire
+from dualwrite.relay.fences import acquire
+from dualwrite.relay.pipe import Moved, Pipe
 from dualwrite.relay.reader import Reader
 from dualwrite.sql import statement
 from dualwrite.stages import Store
@@ -31,7 +32,7 @@ def pipe(screener: Session, memberships: Stream) -> Iterator[Pipe]:
 
 def take_every_fence(stream: Stream) -> object:
     with dedicated(Store.REGISTRY, "other relay") as session:
-        return _acquire(session, stream, range(16))
+        return acquire(session, stream, range(16))
 
 
 def change_the_role(stream: Stream) -> object:

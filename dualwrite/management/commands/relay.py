@@ -14,7 +14,7 @@ from dualwrite.management.base import OperatorCommand, chosen_streams
 from dualwrite.management.progress import Steps
 from dualwrite.monitoring.page import Page
 from dualwrite.relay import worker
-from dualwrite.relay.pipe import check_partitions
+from dualwrite.relay.way import check_partitions
 from dualwrite.stream import PARTITIONS
 
 PORTS = 65536
