@@ -26,7 +26,7 @@ COMMON = settings(
     print_blob=True,
     report_multiple_bugs=False,
     suppress_health_check=list(HealthCheck),
-    stateful_step_count=30,
+    stateful_step_count=40,
     # One that fails is printed as it is: to shrink it takes longer than a test may.
     phases=[Phase.generate],
 )
