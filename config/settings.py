@@ -78,7 +78,8 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
 CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
 
-# Celery: a task is redelivered when its worker dies, so every task is idempotent.
+# Celery: a message may come twice or never; the rows of dualwrite.schedule decide what is done. What looks after
+# everything has a queue, and workers, of its own: a validation of hours never delays it.
 CELERY_BROKER_URL = REDIS_URL
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
@@ -86,8 +87,14 @@ CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SOFT_TIME_LIMIT = 1500
 CELERY_TASK_TIME_LIMIT = 1800
+# Longer than the longest task may take (dualwrite.tasks.quietly): it would be given to a second worker otherwise.
+CELERY_BROKER_TRANSPORT_OPTIONS = {"visibility_timeout": 13 * 3600}
+CELERY_TASK_DEFAULT_QUEUE = "work"
+CELERY_TASK_ROUTES = {"dualwrite.monitoring.*": {"queue": "watch"}, "dualwrite.relay.*": {"queue": "watch"}}
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "dualwrite.schedule.beat:Scheduler"
+# Written down at once: whoever schedules next would send it again otherwise.
+CELERY_BEAT_SYNC_EVERY = 1
 CELERY_TIMEZONE = "UTC"
 
 # E-mail, by which alerts may be told: smtp+tls://user:password@host:587, or another backend of django-environ.

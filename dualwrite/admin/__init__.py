@@ -6,9 +6,8 @@ Rows are read, never edited: the verbs change them, and each is the function tha
 2. `question` asks by a dry run what a verb would do, what it risks and what is in its way: the page that is confirmed.
 3. `carry_out` does it and says what was done.
 4. `streams` are the pages; `rows` those of transitions, parked keys and the audit; `validations` those of validations,
-   `parameters` those of live parameters, `alerts` and `alerting` those of alerts, their rules and channels, `access`
-   those of API keys.
-   `running` is what pages of runs share.
+   `tasks` those of scheduled and ordered tasks, `parameters` those of live parameters, `alerts` and `alerting` those of
+   alerts, their rules and channels, `access` those of API keys. `running` is what pages of runs share.
 5. `retention` is a package of its own.
 """
 
@@ -27,6 +26,7 @@ from dualwrite.admin.retention import (
 )
 from dualwrite.admin.rows import AuditAdmin, ParkedKeyAdmin, StageTransitionAdmin
 from dualwrite.admin.streams import StreamControlAdmin
+from dualwrite.admin.tasks import TaskRunAdmin
 from dualwrite.admin.validations import ValidationRunAdmin
 
 __all__ = [
@@ -48,5 +48,6 @@ __all__ = [
     "RetentionRunAdmin",
     "StageTransitionAdmin",
     "StreamControlAdmin",
+    "TaskRunAdmin",
     "ValidationRunAdmin",
 ]

@@ -1,5 +1,5 @@
-"""What the engine keeps in the registry for people: streams, runs, retention and its backups, health, alerts, API
-keys, the audit.
+"""What the engine keeps in the registry for people: streams, runs, retention and its backups, the schedule, health,
+alerts, API keys, the audit.
 
 Roles and epochs are not here: they stand in `dualwrite.stream_state` of each store, where the triggers read them.
 """
@@ -22,6 +22,7 @@ from dualwrite.models.retention import (
     RetentionStatus,
 )
 from dualwrite.models.runs import Run
+from dualwrite.models.schedule import TaskRun, TaskStatus
 from dualwrite.models.streams import Audit, ParkedKey, StageTransition, StreamControl, TransitionStatus
 from dualwrite.models.validation import ValidationRun, ValidationStatus
 
@@ -57,6 +58,8 @@ __all__ = [
     "Severity",
     "StageTransition",
     "StreamControl",
+    "TaskRun",
+    "TaskStatus",
     "TransitionStatus",
     "Unit",
     "ValidationRun",

@@ -13,6 +13,7 @@ class Unit(StrEnum):
     PERCENT = "percent"
     KEYS = "keys"
     ATTEMPTS = "attempts"
+    OCCURRENCES = "occurrences"
 
 
 class Measure(models.TextChoices):
@@ -38,6 +39,7 @@ class Measure(models.TextChoices):
     CONFIG_FALLBACK = "config_fallback", "the config service is away or wrong, and its last good values count"
     CLOCK_SKEW = "clock_skew", "how far the clock of a store's server is from this machine's"
     CHANNEL_FAILING = "channel_failing", "failed attempts in a row to deliver over a channel"
+    TASK_FAILING = "task_failing", "occurrences in a row that a task of the schedule failed, crashed or was missed"
     UNKNOWN = "unknown", "what a rule is about cannot be measured"
 
     @property
@@ -58,4 +60,5 @@ _UNITS = {
     Measure.RETENTION_AGE: Unit.SECONDS,
     Measure.CLOCK_SKEW: Unit.SECONDS,
     Measure.CHANNEL_FAILING: Unit.ATTEMPTS,
+    Measure.TASK_FAILING: Unit.OCCURRENCES,
 }

@@ -80,6 +80,12 @@ HEALTH_KEPT_DAYS = Parameter(
     between(1, 3_650, int),
     "for how many days it is kept how every component was",
 )
+TASK_RUNS_KEPT_DAYS = Parameter(
+    "TASK_RUNS_KEPT_DAYS",
+    30,
+    between(1, 3_650, int),
+    "for how many days it is kept what ran by schedule or by order, and how it ended",
+)
 OUTBOX_AT_LIMIT = Parameter(
     "OUTBOX_AT_LIMIT",
     "disable",
@@ -284,6 +290,7 @@ ALL = (
     OUTBOX_ALARM_PERCENT,
     DELETED_ROWS_KEPT_DAYS,
     HEALTH_KEPT_DAYS,
+    TASK_RUNS_KEPT_DAYS,
     OUTBOX_AT_LIMIT,
     MIRROR_MAX_SESSIONS,
     MIRROR_MAX_REPLICA_LAG_SECONDS,

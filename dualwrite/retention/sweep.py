@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import psycopg
 from django.db import Error as DatabaseError
 
-from dualwrite.exceptions import DualWriteError
+from dualwrite.exceptions import DualWriteError, StoreUnreachable
 from dualwrite.models import RetentionBackup, RetentionPolicy, RetentionRun
 from dualwrite.parameters import RETENTION_ENABLED
 from dualwrite.retention import vault
@@ -23,11 +23,12 @@ FAULTS = (DualWriteError, DatabaseError, psycopg.Error)
 
 @dataclass(frozen=True)
 class Swept:
-    """A policy: its run, and what is to be said; no run where it could not begin."""
+    """A policy: its run, and what is to be said; no run where it did not end, which another one may (`may_pass`)."""
 
     policy: str
     run: RetentionRun | None
     sentence: str
+    may_pass: bool = False
 
 
 def sweep(actor: Actor) -> tuple[list[Swept], list[RetentionBackup]]:
@@ -43,7 +44,7 @@ def sweep(actor: Actor) -> tuple[list[Swept], list[RetentionBackup]]:
     try:
         return swept, expire(actor, vault.configured())
     except FAULTS as exc:  # what the policies did is told all the same
-        return [*swept, Swept(EXPIRY, None, _first_line(exc))], []
+        return [*swept, Swept(EXPIRY, None, _first_line(exc), _may_pass(exc))], []
 
 
 def _one(row: RetentionPolicy, actor: Actor) -> Swept:
@@ -51,8 +52,13 @@ def _one(row: RetentionPolicy, actor: Actor) -> Swept:
         approved = is_approved(row, in_force(row))
         made = run(row.name, Order(actor, execute=approved, unattended=True))
     except FAULTS as exc:  # one policy's trouble is no other's
-        return Swept(row.name, None, _first_line(exc))
+        return Swept(row.name, None, _first_line(exc), _may_pass(exc))
     return Swept(row.name, made, made.error if approved else WAITS.format(name=row.name))
+
+
+def _may_pass(exc: Exception) -> bool:
+    """Whether it was a server, not a rule, that kept it from being done."""
+    return not isinstance(exc, DualWriteError) or exc.exit_code == StoreUnreachable.exit_code
 
 
 def _first_line(exc: Exception) -> str:

@@ -9,30 +9,40 @@ from django.db import Error as DatabaseError
 
 from dualwrite.exceptions import DualWriteError
 from dualwrite.said import said
+from dualwrite.schedule.outcome import FAILED, REFUSED, first_line, is_passing
+from dualwrite.schedule.recorded import Recorded
 from dualwrite.switch import Actor
 
 log = logging.getLogger("dualwrite.tasks")
 
 SCHEDULE = Actor("schedule")
-#: Millions of rows take longer than other tasks may; killed later, the next run goes on.
+#: Millions of rows take longer than other tasks may; killed later, the next run goes on. Both are below the time after
+#: which the broker gives a message to another worker (`visibility_timeout`).
 SOFT, HARD = 12 * 3600, 12 * 3600 + 300
 FAULTS = (DualWriteError, DatabaseError, psycopg.Error)
 
 
-def quietly(what: str, work: Callable[[], Any]) -> Any:
-    """What the work returns, None where it was refused, which the log then says in a line."""
+class Ordered(Recorded):
+    """What somebody asked for. It is done once: delivered again after its worker died, nobody would be looking.
+
+    A run that was broken off is continued by the schedule, a restore leaves nothing half-done.
+    """
+
+    abstract = True
+    ordered = True
+    acks_late = False
+
+
+def quietly(work: Callable[[], dict[str, Any]], about: str, subject: str, what: str) -> dict[str, Any]:
+    """What the work returns; where it was refused, a result that says so, and a line of the log about `what`."""
     try:
         return work()
     except FAULTS as exc:
         log.warning("%s: %s", what, said(exc))
-        return None
+        return nothing(about, subject, exc)
 
 
-def first_line(exc: BaseException) -> str:
-    """The sentence of an error; what drivers add in further lines is left out."""
-    return (str(exc).strip().splitlines() or [type(exc).__name__])[0]
-
-
-def nothing(name: str, what: str, why: str) -> dict[str, Any]:
-    """The result of a task that was refused; `name`: of what, e.g. a policy."""
-    return {name: what, "status": "refused", "sentence": why}
+def nothing(about: str, subject: str, exc: Exception) -> dict[str, Any]:
+    """The result of what was not done: refused, or failed where another attempt may come out otherwise."""
+    status = FAILED if is_passing(exc) else REFUSED
+    return {about: subject, "status": status, "sentence": first_line(exc)}

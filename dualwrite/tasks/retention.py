@@ -1,61 +1,88 @@
 """Retention: all of it every night, one policy or a restore for somebody, a drill of the backups."""
 
+from datetime import timedelta
 from typing import Any
 
 from celery import shared_task
+from django.utils import timezone
 
-from dualwrite.models import DrillRun, RestoreRun, RetentionRun
+from dualwrite.models import DrillRun, RetentionRun
+from dualwrite.parameters import TASK_RUNS_KEPT_DAYS
 from dualwrite.retention.drill import drill
 from dualwrite.retention.restore import Asked, restore
 from dualwrite.retention.run import Order, run
-from dualwrite.retention.sweep import sweep
+from dualwrite.retention.sweep import Swept, sweep
+from dualwrite.schedule import rows
+from dualwrite.schedule.outcome import FAILED, REFUSED, first_line
+from dualwrite.schedule.recorded import Recorded
 from dualwrite.switch import Actor
-from dualwrite.tasks.quietly import HARD, SCHEDULE, SOFT, log, quietly
+from dualwrite.tasks.quietly import FAULTS, HARD, SCHEDULE, SOFT, Ordered, log, nothing, quietly
+from dualwrite.tasks.relay import NAME as SWEEP
+
+#: Runs of the sweep that had nothing to do are of no use to anybody tomorrow.
+QUIET = timedelta(days=1)
 
 
-@shared_task(name="dualwrite.retention.run", soft_time_limit=SOFT, time_limit=HARD)
+@shared_task(base=Recorded, name="dualwrite.retention.run", soft_time_limit=SOFT, time_limit=HARD)
 def run_all() -> list[dict[str, Any]]:
-    """Every enabled policy, then the expiry of backups, as the schedule does."""
-    swept, _ = quietly("retention", lambda: sweep(SCHEDULE)) or ([], [])
+    """Every enabled policy, then the expiry of backups, as the schedule does; what ran long ago is forgotten."""
+    _forget_old_runs()
+    try:
+        swept, _ = sweep(SCHEDULE)
+    except FAULTS as exc:
+        log.warning("retention: %s", first_line(exc))
+        return [nothing("policy", "all", exc)]
     for one in swept:
         if one.sentence:
             log.warning("retention of %s: %s", one.policy, one.sentence)
-    return [_ran(one.run) if one.run else _nothing(one.policy, one.sentence) for one in swept]
+    return [_ran(one.run, one.sentence) if one.run else _not_run(one) for one in swept]
 
 
-# What somebody ordered is done once (`acks_late`): delivered again after its worker died, nobody would be looking any
-# more. A run that was broken off is continued by the schedule, a restore leaves nothing half-done.
-@shared_task(name="dualwrite.retention.run_policy", soft_time_limit=SOFT, time_limit=HARD, acks_late=False)
+def _forget_old_runs() -> None:
+    try:
+        now = timezone.now()
+        rows.prune(now - timedelta(days=TASK_RUNS_KEPT_DAYS.value()), [SWEEP], now - QUIET)
+    except FAULTS as exc:
+        log.warning("old runs of tasks stay: %s", first_line(exc))
+
+
+@shared_task(base=Ordered, name="dualwrite.retention.run_policy", soft_time_limit=SOFT, time_limit=HARD)
 def run_policy(policy: str, actor: str, reason: str = "", force: bool = False) -> dict[str, Any]:
     """Carry out one approved policy for somebody."""
     order = Order(Actor(actor, reason), execute=True, force=force)
-    done = quietly(f"retention of {policy}", lambda: run(policy, order))
-    return _ran(done) if done else _nothing(policy, "the log says why")
+    return quietly(lambda: _ran(run(policy, order)), "policy", policy, f"retention of {policy}")
 
 
-@shared_task(name="dualwrite.retention.restore", soft_time_limit=SOFT, time_limit=HARD, acks_late=False)
+@shared_task(base=Ordered, name="dualwrite.retention.restore", soft_time_limit=SOFT, time_limit=HARD)
 def restore_rows(
     number: int, asked: dict[str, Any], actor: str, reason: str = "", dry_run: bool = False
 ) -> dict[str, Any]:
     """Bring back rows that the retention run of that number removed; `asked`: as a restore keeps it."""
     who = Actor(actor, reason)
     what = f"restore of run {number}"
-    done: RestoreRun | None = quietly(what, lambda: restore(number, Asked.kept(asked, dry_run=dry_run), who))
-    if done is None:
-        return _nothing(f"run {number}", "the log says why")
+    return quietly(lambda: _restored(number, Asked.kept(asked, dry_run=dry_run), who), "restore of", str(number), what)
+
+
+@shared_task(base=Recorded, name="dualwrite.retention.drill", soft_time_limit=SOFT, time_limit=HARD)
+def drill_backups(actor: str = SCHEDULE.name, reason: str = "", number: int | None = None) -> dict[str, Any]:
+    """Try every backup, or the one of that number."""
+    return quietly(lambda: _drilled(drill(Actor(actor, reason), number)), "drill of", "backups", "drill of backups")
+
+
+def _ran(made: RetentionRun, sentence: str = "") -> dict[str, Any]:
+    told = {"policy": made.policy, "status": made.status, "removed": made.removed, "run": made.pk}
+    return {**told, **({"sentence": sentence} if sentence else {})}
+
+
+def _not_run(one: Swept) -> dict[str, Any]:
+    status = FAILED if one.may_pass else REFUSED
+    return {"policy": one.policy, "status": status, "removed": None, "sentence": one.sentence}
+
+
+def _restored(number: int, asked: Asked, who: Actor) -> dict[str, Any]:
+    done = restore(number, asked, who)
     return {"run": done.pk, "status": done.status, "restored": done.restored, "overwritten": done.overwritten}
 
 
-@shared_task(name="dualwrite.retention.drill", soft_time_limit=SOFT, time_limit=HARD)
-def drill_backups(actor: str = SCHEDULE.name, reason: str = "", number: int | None = None) -> dict[str, Any]:
-    """Try every backup, or the one of that number."""
-    done: DrillRun | None = quietly("drill of backups", lambda: drill(Actor(actor, reason), number))
-    return {"run": done.pk, "status": done.status} if done else _nothing("backups", "the log says why")
-
-
-def _ran(made: RetentionRun) -> dict[str, Any]:
-    return {"policy": made.policy, "status": made.status, "removed": made.removed, "run": made.pk}
-
-
-def _nothing(policy: str, why: str) -> dict[str, Any]:
-    return {"policy": policy, "status": "refused", "removed": None, "sentence": why}
+def _drilled(done: DrillRun) -> dict[str, Any]:
+    return {"run": done.pk, "status": done.status}

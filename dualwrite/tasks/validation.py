@@ -5,17 +5,16 @@ from typing import Any
 
 from celery import shared_task
 
-from dualwrite.models import ValidationRun
 from dualwrite.parameters import VALIDATION_ENABLED
-from dualwrite.said import said
+from dualwrite.schedule.recorded import Recorded
 from dualwrite.stream import all_streams, stream_named
 from dualwrite.switch import Actor
-from dualwrite.tasks.quietly import FAULTS, HARD, SOFT, first_line, log, nothing
+from dualwrite.tasks.quietly import HARD, SOFT, Ordered, quietly
 from dualwrite.validation.repair import Repair
 from dualwrite.validation.several import Order, validate_each
 
 
-@shared_task(name="dualwrite.validation.run", soft_time_limit=SOFT, time_limit=HARD)
+@shared_task(base=Recorded, name="dualwrite.validation.run", soft_time_limit=SOFT, time_limit=HARD)
 def validate_all() -> list[dict[str, Any]]:
     """Every mirrored stream, as closely as VALIDATION_LEVEL says: what was written since, and a part of the rest.
 
@@ -26,8 +25,7 @@ def validate_all() -> list[dict[str, Any]]:
     return _each([stream.name for stream in all_streams()], lambda: Order(incremental=True, unattended=True))
 
 
-# Done once, as all that somebody ordered: see `retention`.
-@shared_task(name="dualwrite.validation.run_ordered", soft_time_limit=SOFT, time_limit=HARD, acks_late=False)
+@shared_task(base=Ordered, name="dualwrite.validation.run_ordered", soft_time_limit=SOFT, time_limit=HARD)
 def validate_ordered(
     streams: Sequence[str],
     actor: str,
@@ -45,17 +43,12 @@ def validate_ordered(
 
 def _each(names: Sequence[str], order: Callable[[], Order]) -> list[dict[str, Any]]:
     """One stream after another; what was refused is a line of the log and of the result."""
-    return [_one(name, order) for name in names]
+    return [
+        quietly(lambda name=name: _one(name, order()), "stream", name, f"validation of {name}")  # type: ignore[misc]
+        for name in names
+    ]
 
 
-def _one(name: str, order: Callable[[], Order]) -> dict[str, Any]:
-    try:
-        (done,) = validate_each([stream_named(name)], order()).runs
-    except FAULTS as exc:
-        log.warning("validation of %s: %s", name, said(exc))
-        return nothing("stream", name, first_line(exc))
-    return _ran(done)
-
-
-def _ran(run: ValidationRun) -> dict[str, Any]:
+def _one(name: str, order: Order) -> dict[str, Any]:
+    (run,) = validate_each([stream_named(name)], order).runs
     return {"stream": run.stream, "status": run.status, "found": run.found, "run": run.pk}

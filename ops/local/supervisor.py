@@ -1,7 +1,7 @@
 """Keep web, worker, beat and relay running until a signal says stop; then end them in order.
 
 Flow: start each child in a session of its own -> wait for a signal, a death or a restart that is due ->
-start the dead again after a growing pause -> on SIGINT or SIGTERM end web, beat, worker, relay in this order;
+start the dead again after a growing pause -> on SIGINT or SIGTERM end web, beat, workers, relay in this order;
 a second signal hurries. What cannot be done now (a full disk, a lost `var/`) is told and tried again.
 """
 
@@ -26,7 +26,7 @@ from ops.local.place import ROOT, Place
 from ops.local.processes import Identity
 from ops.local.say import say
 
-STOP_SECONDS = {"web": 10.0, "beat": 10.0, "worker": 20.0, "relay": 15.0}
+STOP_SECONDS = {"web": 10.0, "beat": 10.0, "worker": 20.0, "watch": 20.0, "relay": 15.0}
 HURRIED_SECONDS = 0.5
 KILL_SECONDS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -47,7 +47,9 @@ def commands(port: int) -> dict[str, list[str]]:
     return {
         "relay": [sys.executable, str(ROOT / "manage.py"), "relay"],
         "web": [*gunicorn, "--workers", "2", "--threads", "4", "--graceful-timeout", "5", "--no-control-socket"],
-        "worker": [*celery, "worker", "--concurrency", "1", "--loglevel", "warning"],
+        "worker": [*celery, "worker", "-Q", "work", "-n", "work@%h", "--concurrency", "1", "--loglevel", "warning"],
+        # What looks after everything waits for no validation.
+        "watch": [*celery, "worker", "-Q", "watch", "-n", "watch@%h", "--concurrency", "1", "--loglevel", "warning"],
         # Beat's own pid file would make it refuse to start after a power cut.
         "beat": [*celery, "beat", "--loglevel", "warning", "--pidfile="],
     }
@@ -63,6 +65,7 @@ def variables(place: Place, port: int) -> dict[str, dict[str, str]]:
         "web": {MULTIPROCESS: str(place.metrics("web"))},
         "worker": {MULTIPROCESS: str(place.metrics("worker")), METRICS_PORTS[0]: worker},
         "relay": {METRICS_PORTS[1]: relay},
+        "watch": {METRICS_PORTS[0]: "0"},
         "beat": {},
     }
 

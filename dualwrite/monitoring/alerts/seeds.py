@@ -51,6 +51,7 @@ RULES: tuple[dict[str, Any], ...] = (
     _rule("config_fallback", Measure.CONFIG_FALLBACK, _WARNING, lasts=10 * MINUTE),
     _rule("clock_skew", Measure.CLOCK_SKEW, _WARNING, 5, _ABOVE, lasts=5 * MINUTE),
     _rule("channel_failing", Measure.CHANNEL_FAILING, _CRITICAL, 3),
+    _rule("task_failing", Measure.TASK_FAILING, _WARNING, 3),
     _rule("cannot_be_measured", Measure.UNKNOWN, _WARNING, lasts=15 * MINUTE, cools=HOUR),
 )
 CHANNELS: tuple[dict[str, Any], ...] = ({"name": "log", "kind": AlertChannel.Kind.LOG.value},)

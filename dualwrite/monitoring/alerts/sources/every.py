@@ -13,6 +13,7 @@ from dualwrite.monitoring.alerts.sources import (
     retention,
     standing,
     stores,
+    tasks,
     validations,
     yes,
 )
@@ -34,6 +35,7 @@ def every() -> list[Source]:
         configuration.SOURCE,
         applying.SOURCE,
         messages.SOURCE,
+        tasks.SOURCE,
         *map(canaries.source, all_streams()),
     ]
 
