@@ -1,6 +1,7 @@
-"""What the web server's parent process does: `gunicorn -c python:config.gunicorn config.wsgi`.
+"""What the web server does beside serving: `gunicorn -c python:config.gunicorn config.wsgi`.
 
-It keeps the counts of its workers in order, nothing else; how many there are is said on the command line.
+The parent keeps the counts of its workers in order; a worker that ends has answered what it had begun, and then lets
+its threads and connections go. How many there are is said on the command line.
 """
 
 import os
@@ -23,3 +24,18 @@ def on_starting(server: Any) -> None:
 def child_exit(server: Any, worker: Any) -> None:
     """A worker has ended, by itself or not."""
     multiprocess.mark_dead(worker.pid)
+
+
+def worker_exit(server: Any, worker: Any) -> None:
+    """In the worker, after its last request."""
+    from django.db import connections  # the parent has no Django
+
+    from dualwrite.configuration.refresh import REFRESHER
+    from dualwrite.monitoring.startup import GATE
+
+    GATE.stop()
+    REFRESHER.stop()
+    for connection in connections.all(initialized_only=True):
+        connection.close()
+        if close_pool := getattr(connection, "close_pool", None):
+            close_pool()

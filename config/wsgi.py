@@ -11,9 +11,11 @@ application = get_wsgi_application()
 
 
 def _begin() -> None:
-    """Each worker imports this by itself, so each has a thread of its own that keeps its parameters fresh."""
+    """Each worker imports this by itself, so each starts up, and has a thread that keeps its parameters fresh."""
     from dualwrite.configuration.refresh import REFRESHER  # Django must be set up before
+    from dualwrite.monitoring.startup import GATE
 
+    GATE.begin()
     REFRESHER.start()
 
 

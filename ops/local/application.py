@@ -61,3 +61,8 @@ def set_up(environment: Mapping[str, str]) -> None:
 def main_job(environment: Mapping[str, str], *, json: bool) -> int:
     """Run the main job, its results on our stdout. Returns its exit code."""
     return run_child([*MANAGE, "main_job", *(["--json"] if json else [])], environment, ROOT)
+
+
+def start_up(environment: Mapping[str, str]) -> int:
+    """Look at everything before serving, told on our stdout. Returns the exit code."""
+    return run_child([*MANAGE, "startup"], environment, ROOT)

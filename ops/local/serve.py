@@ -62,6 +62,9 @@ def set_up(place: Place, services: Services, port: int) -> Supervisor:
     code = application.main_job(variables, json=False)
     if code != 0:
         say(f"the main job ended with exit code {code}; serving all the same")
+    say("starting up")
+    if application.start_up(variables) != 0:
+        say("requests are refused until what is named is mended (/readyz says 503)")
     say(f"admin user: admin, password: see ADMIN_PASSWORD in {place.credentials}")
     say(f"key of the API, sent as X-Internal-API-Key: see INTERNAL_API_KEY in {place.credentials}")
     return Supervisor(place, port, lambda: keep_running(services))

@@ -10,6 +10,7 @@ from dualwrite.monitoring.checks.dual_write import DualWriteCheck
 from dualwrite.monitoring.checks.redis import RedisCheck
 from dualwrite.monitoring.checks.relay import RelayCheck
 from dualwrite.monitoring.checks.retention import RetentionCheck
+from dualwrite.monitoring.checks.startup import StartUpCheck
 from dualwrite.monitoring.checks.store import StoreCheck
 from dualwrite.monitoring.checks.validation import ValidationCheck
 from dualwrite.monitoring.health import Check
@@ -55,7 +56,7 @@ def check_named(name: str) -> Check:
 
 def readiness_checks() -> tuple[Check, ...]:
     """The checks that decide whether requests are taken."""
-    return tuple(check_named(name) for name in READINESS)
+    return (StartUpCheck(), *(check_named(name) for name in READINESS))
 
 
 __all__ = ["ALL", "READINESS", "check_named", "readiness_checks"]
