@@ -147,7 +147,7 @@ def begun(gate: Gate) -> Iterator[None]:
         gate.stop()
 
 
-def test_readyz_waits_for_the_start_up_and_for_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_readyz_waits_for_the_start_up_and_for_nothing_else(client: Client, monkeypatch: pytest.MonkeyPatch) -> None:
     asked, go_on = threading.Event(), threading.Event()
 
     def ask() -> Report:
@@ -158,7 +158,6 @@ def test_readyz_waits_for_the_start_up_and_for_nothing_else(monkeypatch: pytest.
     gate = Gate(ask)
     monkeypatch.setattr(checks, "StartUpCheck", lambda: StartUpCheck(gate=gate))
     monkeypatch.setattr(health, "READINESS_KEPT_SECONDS", 0.0)
-    client = Client()
 
     def readyz() -> int:
         monkeypatch.setattr(ReadyzView, "latest", health.readiness())
