@@ -175,6 +175,16 @@ batch:
 proctype Inline() {
     byte me = NOBODY, partition, number, ids, seen;
 begin:
+#ifdef FENCES_FIRST
+    /* Of a few records: by the number that A had some time ago; with the notes it is asked again. */
+    if :: d_step { next > 0 -> read_number(); partition = PARTITION(number) } fi;
+    if :: d_step { MAY_APPLY -> hold_fence() } :: DIES -> goto begin fi;
+    if
+    :: d_step { number_a == number -> ids = outbox[partition]; printf("the writer reads its notes\n") }
+    :: d_step { let_go(); forget_relay() } -> goto begin
+    fi;
+    if :: d_step { read_record() } :: d_step { let_go(); forget_relay() } -> goto begin fi;
+#else
 #ifdef NUMBER_READ_BEFORE
     if :: d_step { next > 0 -> read_number() } fi;
 #endif
@@ -183,6 +193,7 @@ begin:
     if :: d_step { read_number() } :: DIES -> goto begin fi;
 #endif
     if :: d_step { MAY_APPLY -> hold_fence(); read_record() } :: DIES -> goto begin fi;
+#endif
     if
     :: d_step { let_go(); take_fence(partition); apply() }
     :: d_step { let_go(); forget_relay() } -> goto begin

@@ -8,13 +8,13 @@ import sys
 
 import pytest
 
-from ops.model.runs import AS_BUILT, AUTHORITY_FIRST, CONFIGS, LEFT_OUT, Asks, Run, all_runs
+from ops.model.runs import ALLOWED, CONFIGS, LEFT_OUT, Asks, Run, all_runs
 from ops.model.spin import MODEL, ModelError, read
 
 SOURCES = {path.name: path.read_text() for path in sorted(MODEL.parent.glob("*.pml"))}
 README = (MODEL.parent / "README.md").read_text()
 #: Conditions of the model that leave nothing out of the protocol.
-OPTIONS = {AS_BUILT, AUTHORITY_FIRST, "DEEP", "NEVER_ENABLED", "SMALL_BATCHES", "STILL_HOLDS", "ONLY"}
+OPTIONS = {*ALLOWED, "DEEP", "NEVER_ENABLED", "SMALL_BATCHES", "STILL_HOLDS", "ONLY"}
 COUNTED = (
     "State-vector 72 byte, depth reached 9, errors: {}\n     94 states, stored\n  8.1\ttotal actual memory usage\n"
 )
