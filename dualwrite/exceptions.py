@@ -40,6 +40,11 @@ class StoreUnreachable(DualWriteError):
 
     exit_code = 3
 
+    def __init__(self, detail: str = "", store: str = "") -> None:
+        super().__init__(detail)
+        #: Which; empty where it is not known.
+        self.store = store
+
 
 class StoreFailed(DualWriteError):
     """A database did not do what was asked."""

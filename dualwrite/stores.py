@@ -60,7 +60,7 @@ def reaching(store: Store) -> Iterator[None]:
         if _answered(exc):
             raise
         _forget(store)
-        raise StoreUnreachable(f"{describe(store)}: {_first_line(exc)}") from exc
+        raise StoreUnreachable(f"{describe(store)}: {_first_line(exc)}", store.value) from exc
 
 
 @contextmanager

@@ -14,10 +14,10 @@ from django.test import Client
 from django.test.utils import setup_databases, teardown_databases
 from pytest_django.plugin import DjangoDbBlocker
 
-from dualwrite import parameters
+from dualwrite import breaker, parameters
 from dualwrite.monitoring import side_by_side
 from dualwrite.stages import Store
-from dualwrite.stores import Session, dedicated
+from dualwrite.stores import Session, dedicated, present
 from dualwrite.stream import Stream, stream_named
 from dualwrite.switch import Actor
 from dualwrite.testing import reset_stores
@@ -114,6 +114,7 @@ def stores(databases: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     parameters.put(parameters.Texts())
     _let_looks_end()
     side_by_side.forget()
+    breaker.reset(present())
     reset_stores()
     yield
     _let_looks_end()

@@ -112,6 +112,13 @@ def claim(limit_seconds: float) -> bool:
         return bool(due.update(ask_at=_later(limit_seconds), asked_at=Now()))
 
 
+def ask_now() -> bool:
+    """Let it be asked at once, as if it had not failed; whether it had. Raises as `keep`."""
+    with failing(Store.REGISTRY):
+        away = ConfigSource.objects.filter(pk=1, failures__gt=0)
+        return bool(away.update(failures=0, error="", ask_at=Now(), changed_at=Now()))
+
+
 def _later(seconds: float) -> CombinedExpression:
     """By the registry's clock, which all processes share."""
     return Now() + timedelta(seconds=seconds)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dualwrite import capture, outbox, switch
+from dualwrite.breaker import Position, breaker_of
 from dualwrite.control.ceiling import near
 from dualwrite.control.gates import findings
 from dualwrite.control.half_done import unfinished
@@ -46,6 +47,7 @@ def stream_status(stream: Stream) -> dict[str, Any]:
     gates += blind + _ceiling_gates(stream, state)
     if stage is None or not stage.ends_the_way_back:
         gates += _relay_gates(stream, control, state, parked) + _validation_gates(stream, state)
+    breaker = _breaker(state, gates)
     left = unfinished(stream, control, state)
     age = waiting.oldest_age_seconds if waiting else None
     return {
@@ -65,6 +67,7 @@ def stream_status(stream: Stream) -> dict[str, Any]:
         "relayed_total": relayed_total(stream),
         "last_validation": _validation(last),
         "transition": left.sentence if left else None,
+        "breaker": breaker,
         "rollback_ready": bool(stage and not left and _way_back_is_open(stream, stage)),
         "blocked_by": [vars(gate) for gate in gates],
     }
@@ -111,6 +114,18 @@ def _ceiling_gates(stream: Stream, state: State | None) -> list[Gate]:
     return [
         Gate("outbox", one.sentence, "mend the mirror or the relay; `dualwrite disable` stops noting") for one in found
     ]
+
+
+def _breaker(state: State | None, gates: list[Gate]) -> dict[str, Any] | None:
+    """How the mirror's breaker is; None where there is no mirror."""
+    if state is None or not state.capture or Store.SCREENER not in present():
+        return None
+    mirror = state.store.peer
+    found = breaker_of(mirror).report()
+    if found["state"] != Position.CLOSED:
+        why = f"writes do not wait for the {mirror} store, the relay carries them: {found['error']}"
+        gates.append(Gate("breaker", why, f"start the {mirror} database; the breaker closes by itself"))
+    return {"mirror": mirror.value, **found}
 
 
 def _parked(stream: Stream, gates: list[Gate]) -> int | None:

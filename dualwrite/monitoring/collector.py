@@ -10,6 +10,7 @@ from typing import Any
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
+from dualwrite.breaker import Position
 from dualwrite.monitoring.health import Result
 from dualwrite.monitoring.snapshot import Reading, Snapshot, Snapshots
 from dualwrite.monitoring.status import Status
@@ -37,6 +38,11 @@ PLAIN: tuple[tuple[str, str, Callable[[Mapping[str, Any]], float]], ...] = (
     ),
     ("lag_seconds", "How far the mirror is behind the authority.", lambda row: row["lag_seconds"]),
     ("parked", "Keys set aside because they could not be applied.", lambda row: row["parked"]),
+    (
+        "mirror_breaker_open",
+        "1 while writes do not wait for the mirror, as it could not be reached again and again.",
+        lambda row: bool(row["breaker"]) and row["breaker"]["state"] != Position.CLOSED,
+    ),
 )
 CONFIG_SERVICE = "configService"
 HEALTH = {Status.UP: 1, Status.DOWN: 0, Status.OUT_OF_SERVICE: 0, Status.UNKNOWN: -1}

@@ -10,6 +10,7 @@ GAUGES = frozenset(
         "registry_dualwrite_outbox_oldest_age_seconds",
         "registry_dualwrite_lag_seconds",
         "registry_dualwrite_parked",
+        "registry_dualwrite_mirror_breaker_open",
         "registry_validation_last_success_timestamp_seconds",
         "registry_validation_covered_since_timestamp_seconds",
         "registry_validation_differences",

@@ -65,6 +65,7 @@ def _unknown(stream: Stream, because: str) -> dict[str, Any]:
         "relayed_total": None,
         "last_validation": None,
         "transition": None,
+        "breaker": None,
         "rollback_ready": False,
         "blocked_by": [vars(Gate("status", because, "manage.py run_health_checks"))],
     }

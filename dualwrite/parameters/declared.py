@@ -14,6 +14,18 @@ INLINE_RELAY_SECONDS = Parameter(
     between(0, 60, float),
     "how long a write waits at most for its keys to be mirrored; 0: not at all, the relay carries them",
 )
+MIRROR_BREAKER_FAILURES = Parameter(
+    "MIRROR_BREAKER_FAILURES",
+    5,
+    between(1, 1_000_000, int),
+    "failures in a row to reach the mirror after which writes do not wait for it any more",
+)
+MIRROR_BREAKER_SECONDS = Parameter(
+    "MIRROR_BREAKER_SECONDS",
+    30.0,
+    between(1, 3_600, float),
+    "how long at most until a write tries again whether the mirror is back",
+)
 RETRY_ATTEMPTS = Parameter(
     "RETRY_ATTEMPTS",
     3,
@@ -279,6 +291,8 @@ ALL = (
     DUAL_WRITE_ENABLED,
     BATCH_SIZE,
     INLINE_RELAY_SECONDS,
+    MIRROR_BREAKER_FAILURES,
+    MIRROR_BREAKER_SECONDS,
     RETRY_ATTEMPTS,
     VALIDATION_MODE,
     BRAKE_DELETE_PERCENT,

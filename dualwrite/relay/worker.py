@@ -12,6 +12,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from dualwrite import measured, outbox, switch, trace
+from dualwrite.breaker import breaker_of
 from dualwrite.exceptions import DualWriteError, Held, Refused, RelayStalled, Superseded
 from dualwrite.relay.pipe import Moved, Pipe, open_pipe
 from dualwrite.said import said
@@ -128,6 +129,8 @@ class Lane:
     def _recovered(self) -> None:
         if self.said:
             log.info("stream %s: relaying again", self.stream.name)
+            if self.pipe is not None:
+                breaker_of(self.pipe.authority.peer).succeeded()
         self.said, self.backoff = "", RETRY_SECONDS[0]
 
 

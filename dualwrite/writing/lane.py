@@ -11,7 +11,7 @@ import time
 from collections.abc import Mapping, Sequence
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotYet
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from queue import Empty, SimpleQueue
 
 import psycopg
@@ -19,6 +19,7 @@ from django.db import Error as DatabaseError
 from django.db import connections
 
 from dualwrite import measured
+from dualwrite.breaker import breaker_of
 from dualwrite.exceptions import DualWriteError, Held, StoreUnreachable
 from dualwrite.parameters import INLINE_RELAY_SECONDS
 from dualwrite.relay.inline import Inline, open_inline
@@ -45,12 +46,14 @@ SWITCHED = "the stream was switched meanwhile"
 class Job:
     """Keys written to the authority, committed at `since` (monotonic); `done` gets what became of each.
 
-    `parts`: of each key its partition, were there 64 of them.
+    `parts`: of each key its partition, were there 64 of them. `tries`: whether the mirror is back, while its breaker is
+    open.
     """
 
     authority: Store
     keys: Sequence[str]
     parts: Mapping[str, int]
+    tries: bool = False
     since: float = field(default_factory=time.monotonic)
     done: "Future[Mapping[str, InStore]]" = field(default_factory=Future)
 
@@ -85,6 +88,7 @@ class Lane:
         except NotYet:
             # Only a mirror that says nothing is in trouble; one that is busy says so by itself.
             self.trouble = SILENT.format(seconds=seconds)
+            breaker_of(job.authority.peer).failed(self.trouble)
             return outcomes(job, Outcome.PENDING, self.trouble)
 
     def close(self) -> None:
@@ -125,7 +129,9 @@ class Lane:
         for authority in {job.authority for job in jobs}:
             of_it = [job for job in jobs if job.authority is authority]
             parts = {key: part for job in of_it for key, part in job.parts.items()}
-            found, why, parked = self._mirror(authority, parts)
+            # What waited behind the failure that opened the breaker does not reach for the mirror either.
+            left = "" if any(job.tries for job in of_it) else breaker_of(authority.peer).why_not()
+            found, why, parked = (Outcome.PENDING, left, {}) if left else self._mirror(authority, parts)
             for job in of_it:
                 job.done.set_result(_outcomes(job, found, why, parked))
             self._finish()
@@ -156,21 +162,24 @@ class Lane:
             return Outcome.PAUSED, exc.detail, {}
         except (DualWriteError, DatabaseError, psycopg.Error) as exc:
             self._drop()
-            return Outcome.PENDING, self._troubled(exc), {}
+            return Outcome.PENDING, self._troubled(exc, authority.peer), {}
         except Exception:
             # No file left to open, no memory: whatever it is, the next writer must find the lane alive.
             log.exception("stream %s: what was written is left to the relay", self.stream.name)
             self._drop()
             return Outcome.PENDING, UNFORESEEN, {}
         self._recovered()
+        breaker_of(authority.peer).succeeded()
         return Outcome.MIRRORED, "", parked
 
-    def _troubled(self, exc: Exception) -> str:
+    def _troubled(self, exc: Exception, mirror: Store) -> str:
         measured.failed(self.stream.name, type(exc).__name__)
         sentence = str(exc).strip().partition("\n")[0]
         if not isinstance(exc, StoreUnreachable):
             self.trouble = ""
             return sentence
+        if exc.store == mirror:
+            breaker_of(mirror).failed(sentence)
         if not self.trouble:
             log.warning("stream %s: what is written is left to the relay: %s", self.stream.name, sentence)
         self.trouble = sentence
@@ -227,12 +236,19 @@ def lane_of(stream: Stream) -> Lane:
 
 def begin(stream: Stream, job: Job) -> Lane | str:
     """Have the job mirrored; returns the lane that does it, or why the relay has to. Raises nothing: it is written."""
+    breaker = breaker_of(job.authority.peer)
+    asked = breaker.ask()
+    if asked.why and not asked.tries:
+        return asked.why
     try:
         used = lane_of(stream)
     except RuntimeError as exc:
         log.warning("stream %s: what is written is left to the relay: %s", stream.name, exc)
         return UNFORESEEN
-    return used if used.submit(job) else used.trouble
+    if not used.submit(replace(job, tries=asked.tries)):
+        breaker.failed(used.trouble)
+        return used.trouble
+    return asked.why or used
 
 
 def close() -> None:

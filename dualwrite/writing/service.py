@@ -8,6 +8,7 @@ from django.db import Error as DatabaseError
 from django.db import transaction
 
 from dualwrite import measured, switch
+from dualwrite.breaker import breaker_of
 from dualwrite.exceptions import NotAuthority, RecordRefused, StoreUnreachable
 from dualwrite.failpoints import reach
 from dualwrite.models import StreamControl
@@ -99,7 +100,7 @@ def _put(stream: Stream, store: Store, text: str) -> list[tuple[str, int]]:
 
 def _to_mirror(stream: Stream, job: lane.Job, seconds: float) -> Mapping[str, InStore] | None:
     """What the mirror has of the keys; None where there is none."""
-    if not _is_mirrored(stream):
+    if not _is_mirrored(stream, job.authority):
         return None
     if not seconds:
         return lane.outcomes(job, Outcome.PENDING, NOT_ASKED)
@@ -122,12 +123,12 @@ def _when_committed(store: Store, action: Callable[[], object]) -> bool:
     return True
 
 
-def _is_mirrored(stream: Stream) -> bool:
+def _is_mirrored(stream: Stream, authority: Store) -> bool:
     """Whether the other store is part of the stream, as far as is known; the registry may be away as its mirror."""
     if Store.SCREENER not in present():
         return False
     ask_at, known = _stages.get(stream.name, (float("-inf"), True))
-    if time.monotonic() < ask_at:
+    if time.monotonic() < ask_at or (authority is Store.SCREENER and not breaker_of(Store.REGISTRY).is_closed()):
         return known
     for_seconds = STAGE_MAX_AGE_SECONDS
     try:

@@ -92,6 +92,7 @@ def test_status_as_json_has_the_promised_names(screener: Session, memberships: S
         "last_validation",
         "transition",
         "rollback_ready",
+        "breaker",
         "blocked_by",
     }
     assert promised <= row.keys()

@@ -32,8 +32,10 @@ FENCES = "SELECT epoch FROM dualwrite.relay_fence WHERE stream = 'index_membersh
 
 
 @pytest.fixture(autouse=True)
-def written_once(stores: None, memberships: Stream) -> Any:
+def written_once(stores: None, memberships: Stream, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Enabled, and each lane and cache at work."""
+    # What is tested is not how fast a busy machine is.
+    monkeypatch.setenv("INSTRUMENT_REGISTRY_INLINE_RELAY_SECONDS", "10")
     enabled(memberships)
     assert put(memberships, "OTHER") == DONE
     yield

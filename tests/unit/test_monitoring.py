@@ -35,6 +35,7 @@ ROW: dict[str, Any] = {
     "outbox": {"pending": 7, "pending_is_estimate": False, "oldest_age_seconds": 2.5},
     "lag_seconds": 2.5,
     "parked": 3,
+    "breaker": None,
     "transition": None,
     "blocked_by": [],
 }

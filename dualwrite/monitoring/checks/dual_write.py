@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from dualwrite import capture, switch
+from dualwrite.breaker import breaker_of
 from dualwrite.control.half_done import unfinished
 from dualwrite.control.status import mirror_gates
 from dualwrite.control.transition import settle_and_repair
@@ -35,6 +36,7 @@ class Standing:
     paused: bool
     held_because: str
     unfinished: tuple[str, ...]
+    breaker: str | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,7 @@ def standing(stream: Stream) -> Standing:
         problems=tuple(f"{store}: {why}" for store in _stores(stage) for why in capture.problems(stream, store)),
         paused=control.paused,
         held_because=control.held_because,
+        breaker=_breaker(stage, authority),
         unfinished=() if busy else (*_left(stream, control, authority), *_no_mirror(stream, authority)),
     )
 
@@ -88,6 +91,11 @@ def _settle(stream: Stream) -> bool:
         log.info("stream %s: %s", stream.name, exc)
         return True
     return False
+
+
+def _breaker(stage: Stage, authority: switch.State) -> str | None:
+    """Whether writes wait for the mirror. An open one is no fault of capture: the component of its store is DOWN."""
+    return str(breaker_of(authority.store.peer).report()["state"]) if stage.mirrors and len(present()) > 1 else None
 
 
 def _stores(stage: Stage) -> list[Store]:
