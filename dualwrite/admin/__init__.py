@@ -7,13 +7,15 @@ Rows are read, never edited: the verbs change them, and each is the function tha
 3. `carry_out` does it and says what was done.
 4. `streams` are the pages; `rows` those of transitions, parked keys and the audit; `validations` those of validations,
    `tasks` those of scheduled and ordered tasks, `parameters` those of live parameters, `alerts` and `alerting` those of
-   alerts, their rules and channels, `access` those of API keys. `running` is what pages of runs share.
+   alerts, their rules and channels, `health` those of the looks at every component, `access` those of API keys.
+   `running` is what pages of runs share.
 5. `retention` is a package of its own.
 """
 
 from dualwrite.admin.access import ApiKeyAdmin
 from dualwrite.admin.alerting import AlertChannelAdmin, AlertRuleAdmin
 from dualwrite.admin.alerts import AlertAdmin
+from dualwrite.admin.health import HealthRecordAdmin
 from dualwrite.admin.parameters import ParameterChangeAdmin, ParameterKnownAdmin, ParameterOverrideAdmin
 from dualwrite.admin.reading import ReadOnly
 from dualwrite.admin.retention import (
@@ -37,6 +39,7 @@ __all__ = [
     "AuditAdmin",
     "BackupAdmin",
     "DrillAdmin",
+    "HealthRecordAdmin",
     "LegalHoldAdmin",
     "ParameterChangeAdmin",
     "ParameterKnownAdmin",

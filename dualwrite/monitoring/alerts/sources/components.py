@@ -6,17 +6,12 @@ from dualwrite.models import Measure
 from dualwrite.monitoring.alerts.sources import Source, unknown, yes
 from dualwrite.monitoring.alerts.states import Sample
 from dualwrite.monitoring.checks import ALL
-from dualwrite.monitoring.health import Result, run_checks
+from dualwrite.monitoring.health import Report, Result, run_checks
 from dualwrite.monitoring.status import Status
 
 RELAY = "relay"
 #: Components that a rule of their own is about, so that one thing is not told twice.
 OWN_RULES = (RELAY, "configService")
-
-
-def components() -> list[Sample]:
-    """Ask all checks; each has its own limit."""
-    return from_results(run_checks(ALL).results)
 
 
 def from_results(results: Sequence[Result]) -> list[Sample]:
@@ -38,9 +33,11 @@ def _response(one: Result) -> Sample:
     return Sample(Measure.RESPONSE, one.name, round(one.seconds, 3), f"{one.name} answered in {one.seconds:.2f} s")
 
 
-SOURCE = Source(
-    "health checks",
-    (Measure.COMPONENT_DOWN, Measure.RESPONSE, Measure.RELAY_FAILING),
-    components,
-    max(check.limit_seconds for check in ALL) + 2,
-)
+def source(report: Report | None) -> Source:
+    """What this report found; without one all checks are asked, each of which has its own limit."""
+    return Source(
+        "health checks",
+        (Measure.COMPONENT_DOWN, Measure.RESPONSE, Measure.RELAY_FAILING),
+        lambda: from_results((report or run_checks(ALL)).results),
+        max(check.limit_seconds for check in ALL) + 2,
+    )

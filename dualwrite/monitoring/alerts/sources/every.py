@@ -18,13 +18,14 @@ from dualwrite.monitoring.alerts.sources import (
     yes,
 )
 from dualwrite.monitoring.alerts.states import Rule, Sample
+from dualwrite.monitoring.health import Report
 from dualwrite.stream import all_streams
 
 
-def every() -> list[Source]:
-    """The sources there are now: a canary for each stream, and the others."""
+def every(report: Report | None = None) -> list[Source]:
+    """The sources there are now: a canary for each stream, and the others. `report`: what the checks have just said."""
     return [
-        components.SOURCE,
+        components.source(report),
         standing.STANDING,
         standing.TRIGGERS,
         validations.SOURCE,
