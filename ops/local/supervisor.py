@@ -1,7 +1,7 @@
-"""Keep web, worker, beat and relay running until a signal says stop; then end them in order.
+"""Keep web, worker, beat, relay and a stand-in config service running until a signal says stop; then end them in order.
 
 Flow: start each child in a session of its own -> wait for a signal, a death or a restart that is due ->
-start the dead again after a growing pause -> on SIGINT or SIGTERM end web, beat, workers, relay in this order;
+start the dead again after a growing pause -> on SIGINT or SIGTERM end web, beat, workers, relay, stand-in in order;
 a second signal hurries. What cannot be done now (a full disk, a lost `var/`) is told and tried again.
 """
 
@@ -26,7 +26,9 @@ from ops.local.place import ROOT, Place
 from ops.local.processes import Identity
 from ops.local.say import say
 
-STOP_SECONDS = {"web": 10.0, "beat": 10.0, "worker": 20.0, "watch": 20.0, "relay": 15.0}
+#: The stand-in for the config service, which runs unless CONFIG_SERVICE_URL names one; so far behind the web's port.
+CONFIG, CONFIG_URL, CONFIG_PORT = "config", "CONFIG_SERVICE_URL", 3
+STOP_SECONDS = {"web": 10.0, "beat": 10.0, "worker": 20.0, "watch": 20.0, "relay": 15.0, CONFIG: 5.0}
 HURRIED_SECONDS = 0.5
 KILL_SECONDS = 5.0
 FIRST_PAUSE, LONGEST_PAUSE = 1.0, 30.0
@@ -39,12 +41,14 @@ KILLED = " (killed: it did not end by itself)"
 TRANSIENT = (LauncherError, OSError, psycopg.Error, psutil.Error)
 
 
-def commands(port: int) -> dict[str, list[str]]:
-    """What runs under supervision, in the order of starting."""
+def commands(port: int, config_port: int | None) -> dict[str, list[str]]:
+    """What runs under supervision, in the order of starting; the stand-in config service where it has a port."""
     celery = [sys.executable, "-m", "celery", "-A", "config"]
     gunicorn = [sys.executable, "-m", "gunicorn", "-c", "python:config.gunicorn", "config.wsgi"]
     gunicorn += ["--bind", f"{ports.LOOPBACK}:{port}"]
+    stand_in = [sys.executable, "-m", "ops.config_service", str(config_port)]
     return {
+        **({CONFIG: stand_in} if config_port else {}),
         "relay": [sys.executable, str(ROOT / "manage.py"), "relay"],
         "web": [*gunicorn, "--workers", "2", "--threads", "4", "--graceful-timeout", "5", "--no-control-socket"],
         "worker": [*celery, "worker", "-Q", "work", "-n", "work@%h", "--concurrency", "1", "--loglevel", "warning"],
@@ -55,18 +59,21 @@ def commands(port: int) -> dict[str, list[str]]:
     }
 
 
-def variables(place: Place, port: int) -> dict[str, dict[str, str]]:
+def variables(place: Place, port: int, config_port: int | None) -> dict[str, dict[str, str]]:
     """What each child's environment has beside the rest: where it counts, and the port of its metrics.
 
-    That is the first or second behind `port`, or, where it is taken, a free one; a variable that is set wins.
+    That is the first or second behind `port`, or, where it is taken, a free one; a variable that is set wins. All of
+    them ask the stand-in config service where it has a port.
     """
+    asked = {CONFIG_URL: f"http://{ports.LOOPBACK}:{config_port}"} if config_port else {}
     worker, relay = (os.environ.get(name) or str(ports.choose(port + n)) for n, name in enumerate(METRICS_PORTS, 1))
     return {
-        "web": {MULTIPROCESS: str(place.metrics("web"))},
-        "worker": {MULTIPROCESS: str(place.metrics("worker")), METRICS_PORTS[0]: worker},
-        "relay": {METRICS_PORTS[1]: relay},
-        "watch": {METRICS_PORTS[0]: "0"},
-        "beat": {},
+        "web": {**asked, MULTIPROCESS: str(place.metrics("web"))},
+        "worker": {**asked, MULTIPROCESS: str(place.metrics("worker")), METRICS_PORTS[0]: worker},
+        "relay": {**asked, METRICS_PORTS[1]: relay},
+        "watch": {**asked, METRICS_PORTS[0]: "0"},
+        "beat": asked,
+        CONFIG: {},
     }
 
 
@@ -146,8 +153,9 @@ class Supervisor:
         """`keep_servers` starts the servers that are not running and returns the children's environment."""
         self._place, self._port, self._keep_servers = place, port, keep_servers
         self._environment = keep_servers()
-        own = variables(place, port)
-        self._children = [Child(name, command, own[name]) for name, command in commands(port).items()]
+        config_port = None if os.environ.get(CONFIG_URL) else ports.choose(port + CONFIG_PORT)
+        own = variables(place, port, config_port)
+        self._children = [Child(name, command, own[name]) for name, command in commands(port, config_port).items()]
         self._signals: list[signal.Signals] = []
         self._troubles: dict[str, str] = {}
 

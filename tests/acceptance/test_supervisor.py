@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.own_servers, pytest.mark.alone]
 
 NOT_COPIED = shutil.ignore_patterns(".*", "var", "__pycache__")
 START_SECONDS = 60.0
-NAMES = ("web", "beat", "worker", "watch", "relay")
+NAMES = ("web", "beat", "worker", "watch", "relay", "config")
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +94,7 @@ def test_a_second_run_is_refused_and_the_first_stops_everything_in_order(copy: P
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0
         stopped = re.findall(r"stopped (\w+)", log.read_text())
-        assert stopped == ["web", "beat", "worker", "watch", "relay", "Valkey", "PostgreSQL"]
+        assert stopped == ["web", "beat", "worker", "watch", "relay", "config", "Valkey", "PostgreSQL"]
     assert left_over(copy) == []
 
 
