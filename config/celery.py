@@ -2,6 +2,7 @@
 
 import os
 import sys
+import threading
 from pathlib import Path
 
 from celery import Celery
@@ -15,6 +16,8 @@ from dualwrite import trace
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
 
+#: How long a start waits for the live parameters.
+LOOK_SECONDS = 10.0
 ROOT = str(Path(__file__).resolve().parent.parent)
 
 # Celery puts the current directory in front of sys.path; a command called from a folder that happens to have a
@@ -59,9 +62,17 @@ def _show(**_: object) -> None:
     """In the parent, which outlives the processes of the pool."""
     from django.conf import settings
 
+    from dualwrite.configuration.refresh import first_look
+    from dualwrite.control.at_start import enable_what_is_off
     from dualwrite.monitoring.page import Page
 
     Page(settings.WORKER_METRICS_PORT).start()
+
+    def begin() -> None:
+        first_look(LOOK_SECONDS)
+        enable_what_is_off(threading.Event())
+
+    threading.Thread(target=begin, name="enable at start", daemon=True).start()
 
 
 @worker_process_init.connect

@@ -19,7 +19,7 @@ from dualwrite.control.plan import disabling
 from dualwrite.exceptions import Refused, StoreFailed, StoreUnreachable, WrongStore
 from dualwrite.failpoints import reach
 from dualwrite.parameters import SWITCH_TIMEOUT_SECONDS
-from dualwrite.stages import Role, Store
+from dualwrite.stages import Role, Stage, Store
 from dualwrite.stream import Stream
 from dualwrite.switch import Actor, State
 
@@ -53,9 +53,17 @@ def disable(stream: Stream, actor: Actor, *, dry_run: bool = False) -> Disabled:
         return Disabled(stream.name, here.store.value, here.capture, (), sentences)
     pending: list[str] = []
     here = _stop(stream, actor, pending)
-    if here.capture:
+    if here.capture or _is_off(stream):
         _tell_registry(stream, actor, here, pending)
     return Disabled(stream.name, here.store.value, here.capture, tuple(pending))
+
+
+def _is_off(stream: Stream) -> bool:
+    """There is nothing to stop then, but that somebody does not want it is to be known (`at_start`)."""
+    try:
+        return transition.stage_of(stream) is Stage.OFF
+    except StoreUnreachable:
+        return False
 
 
 def _stop(stream: Stream, actor: Actor, pending: list[str]) -> State:

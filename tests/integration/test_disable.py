@@ -23,7 +23,7 @@ from dualwrite.validation.run import validate
 from tests.conftest import TESTER
 from tests.integration import away
 from tests.integration.moving import Killed, bring, held, kill, proven, quick, relay_at_work, write
-from tests.integration.test_operator_input import everything
+from tests.integration.test_operator_input import TABLES, everything
 from tests.support import add, at_work, enabled, noted, one, tampered
 
 STOPPER = Actor("stopper", "smoke")
@@ -83,12 +83,15 @@ def test_doing_it_again_changes_nothing(screener: Session, registry: Session, me
     assert everything(screener, registry) == before
 
 
-def test_on_a_stream_never_enabled_it_changes_nothing(
+def test_on_a_stream_never_enabled_it_changes_nothing_but_is_known(
     screener: Session, registry: Session, memberships: Stream
 ) -> None:
     before = everything(screener, registry)
     assert not disable(memberships, STOPPER).changed
-    assert everything(screener, registry) == before
+    after = everything(screener, registry)
+    audit = len(TABLES) + TABLES.index("audit")
+    assert [n for n, rows in enumerate(after) if rows != before[n]] == [audit]
+    assert one(registry, "SELECT actor || ' ' || verb FROM dualwrite.audit") == "stopper disable"
 
 
 def test_a_dry_run_says_what_it_would_do(screener: Session, registry: Session, memberships: Stream) -> None:
