@@ -20,7 +20,7 @@ import structlog
 from django.core.exceptions import ImproperlyConfigured
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-SERVER_ERROR = 500
+SERVER_ERROR, AWAY = 500, 503
 FORMS = ("json", "console")
 SECRET, KEY = "[secret]", "[key]"
 #: A shorter one would be found in other words.
@@ -152,12 +152,14 @@ def logging_of(form: str, level: str) -> dict[str, Any]:
 
 
 def of_request(record: logging.LogRecord) -> bool:
-    """Keep the line; drop the traceback of a request that was answered with an error of its own making, and the path.
+    """Keep the line; drop the traceback of what was answered with an error of the request's own making, and the path.
 
+    The same where a database is away: a line for each request says enough.
     Django logs a refused permission (403) with the exception that said so; who was refused what stands in the line.
     A path may have the key of a record, so the pattern of the address stands in its place.
     """
-    if getattr(record, "status_code", SERVER_ERROR) < SERVER_ERROR:
+    status = getattr(record, "status_code", SERVER_ERROR)
+    if status < SERVER_ERROR or status == AWAY:
         record.exc_info = record.exc_text = None
     request = getattr(record, "request", None)
     if request is not None and isinstance(record.args, tuple):

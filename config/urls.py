@@ -6,6 +6,8 @@ from django.views.generic import RedirectView
 
 admin.site.site_header = admin.site.site_title = "Instrument Registry"
 
+handler500 = "config.errors.server_error"
+
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
