@@ -17,6 +17,8 @@ How it can fail, and the answer:
 
 * Redis is away or hangs → this process's own breaker; Redis is asked again some seconds later, so no write waits for
   it more often than that;
+* REDIS_URL or a parameter is no such thing → the process's own breaker, the parameter's default: a write that was made
+  is not failed by it;
 * whoever tries dies → its turn ends by itself, the next one tries;
 * nobody writes any more → the relay's success closes it, and what nobody added to for ten minutes is forgotten;
 * the processes' clocks differ → Redis's clock counts;

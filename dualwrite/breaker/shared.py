@@ -1,11 +1,13 @@
 """One breaker for each mirror, kept in Redis for all processes; in this one's memory while Redis is away."""
 
+import os
 import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from functools import cached_property
+from typing import Any, TypeVar, cast
 
 import redis
 from django.conf import settings
@@ -13,7 +15,8 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 from dualwrite.breaker.state import Position, State
-from dualwrite.parameters import MIRROR_BREAKER_FAILURES, MIRROR_BREAKER_SECONDS
+from dualwrite.exceptions import InvalidParameter
+from dualwrite.parameters import MIRROR_BREAKER_FAILURES, MIRROR_BREAKER_SECONDS, Parameter
 from dualwrite.stages import Store
 from dualwrite.stores import describe
 
@@ -26,6 +29,7 @@ FORGOTTEN_SECONDS = 600
 OPEN = "writes do not wait for the {store} store, which could not be reached {failures} times in a row: {error}"
 TRYING = "the {store} store is tried again by this write, which does not wait for it"
 
+T = TypeVar("T")
 Change = Callable[[State, float], State]
 
 
@@ -41,13 +45,7 @@ class Breaker:
     """Of one mirror, which `name` tells from all others that use the same Redis."""
 
     def __init__(self, store: Store, name: str, url: str) -> None:
-        self.store, self._key = store, f"dualwrite:breaker:{name}"
-        self._redis = redis.Redis.from_url(
-            url,
-            socket_connect_timeout=LIMIT_SECONDS,
-            socket_timeout=LIMIT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-        )
+        self.store, self._key, self._url = store, f"dualwrite:breaker:{name}", url
         self._guard = threading.Lock()
         self._known, self._known_until, self._away_until = State(), 0.0, 0.0
         #: How much Redis's clock is ahead of ours.
@@ -73,7 +71,7 @@ class Breaker:
 
     def failed(self, error: str) -> None:
         """The mirror could not be reached. Raises nothing."""
-        most, longest = MIRROR_BREAKER_FAILURES.value(), MIRROR_BREAKER_SECONDS.value()
+        most, longest = _value(MIRROR_BREAKER_FAILURES), _value(MIRROR_BREAKER_SECONDS)
         self._change(lambda state, now: state.failed(error, now, most=most, longest=longest))
 
     def succeeded(self) -> None:
@@ -127,11 +125,16 @@ class Breaker:
         try:
             if not self._is_away():
                 return self._know(self._changed(change))
-        except redis.RedisError:
+        except (redis.RedisError, OSError, ValueError):  # the last: an address that is none
             self._away_until = time.monotonic() + AWAY_SECONDS
         with self._guard:
             found = change(self._known, self._now()) if change else self._known
         return self._know(found)
+
+    @cached_property
+    def _redis(self) -> "redis.Redis":
+        limits = {"socket_connect_timeout": LIMIT_SECONDS, "socket_timeout": LIMIT_SECONDS}
+        return redis.Redis.from_url(self._url, retry=Retry(NoBackoff(), 0), **limits)
 
     def _changed(self, change: Change | None) -> State:
         seconds, micro = self._redis.time()
@@ -160,11 +163,21 @@ class Breaker:
         return state
 
 
+def _value(parameter: Parameter[T]) -> T:
+    """A write that was made is not failed because somebody gave this parameter a wrong value."""
+    try:
+        return parameter.value()
+    except InvalidParameter:
+        return parameter.default
+
+
 def _moment(seconds: float) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else None
 
 
 _breakers: dict[str, Breaker] = {}
+# Another thread may have had a guard when the process forked.
+os.register_at_fork(after_in_child=_breakers.clear)
 
 
 def breaker_of(mirror: Store) -> Breaker:

@@ -157,8 +157,10 @@ class Lane:
             parked = pipe.mirror(list(parts), parts)
             measured.took(self.stream.name, authority.peer.value, time.monotonic() - began)
         except Held as exc:
+            # Both stores were reached to find that out.
             self._drop()
             self.trouble = ""
+            breaker_of(authority.peer).succeeded()
             return Outcome.PAUSED, exc.detail, {}
         except (DualWriteError, DatabaseError, psycopg.Error) as exc:
             self._drop()

@@ -13,6 +13,7 @@ from prometheus_client.samples import Sample
 from dualwrite import writing
 from dualwrite.breaker import Breaker, Position, breaker_of, shared, state
 from dualwrite.configuration import keep
+from dualwrite.control.pause import pause
 from dualwrite.control.status import stream_status
 from dualwrite.models import Audit, ConfigSource
 from dualwrite.monitoring.breakers import reset_breakers
@@ -193,6 +194,29 @@ def test_a_mirror_that_is_back_is_found_by_one_write_which_does_not_wait(members
     )
     eventually(breaker_of(Store.REGISTRY).is_closed, 20)
     assert outcomes(memberships.write([record("AFTER")])[0]) == (Outcome.WRITTEN, Outcome.MIRRORED)
+
+
+def test_what_is_set_wrong_fails_no_write_that_was_made(
+    memberships: Stream, monkeypatch: pytest.MonkeyPatch, long_pause: None
+) -> None:
+    enabled(memberships)
+    monkeypatch.setenv(FAILURES, "many")
+    monkeypatch.setattr(settings, "REDIS_URL", "no address")
+    with monkeypatch.context() as patch:
+        move(Store.REGISTRY, CLOSED_PORT, patch)
+        for n in range(10):
+            assert outcomes(memberships.write([record(f"S{n}")])[0]) == (Outcome.WRITTEN, Outcome.PENDING)
+        eventually(lambda: not breaker_of(Store.REGISTRY).is_closed(), 20)
+        assert not breaker_of(Store.REGISTRY).report()["shared"]
+
+
+def test_a_paused_stream_closes_it_when_both_stores_are_reached(memberships: Stream, no_pause: None) -> None:
+    enabled(memberships)
+    pause(memberships, TESTER)
+    failed(breaker_of(Store.REGISTRY), 3)
+    memberships.write([record("TRIES")])
+    eventually(breaker_of(Store.REGISTRY).is_closed, 20)
+    assert outcomes(memberships.write([record("AFTER")])[0])[1] is Outcome.PAUSED
 
 
 def test_the_relay_closes_it_when_it_is_through_again(
