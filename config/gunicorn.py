@@ -12,8 +12,10 @@ from dualwrite.monitoring import multiprocess
 
 _lines = logs.logging_of(os.environ.get("LOG_FORMAT") or "json", os.environ.get("LOG_LEVEL", ""))
 _own = {"level": "INFO", "handlers": ["stderr"], "propagate": False}
+# The line of each request has its path and query, where a key or a secret may be; the application has one without.
+_silent = {"level": "CRITICAL", "handlers": [], "propagate": False}
 #: The server's own lines are as those of the application.
-logconfig_dict = {**_lines, "loggers": {"gunicorn.error": _own, "gunicorn.access": _own}}
+logconfig_dict = {**_lines, "loggers": {"gunicorn.error": _own, "gunicorn.access": _silent}}
 
 
 def on_starting(server: Any) -> None:

@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from django.core.signals import request_finished
+from django.dispatch import receiver
 from django.http import HttpRequest, HttpResponse
 from django_structlog.middlewares import RequestMiddleware
 from structlog.contextvars import bind_contextvars, clear_contextvars
@@ -10,6 +12,12 @@ from config.logs import route_of
 from dualwrite import trace
 
 ID_HEADER, TRACE_HEADER = "X-Request-ID", "traceparent"
+
+
+@receiver(request_finished)
+def _forget(**_: object) -> None:
+    """What this thread does next is not done for that request."""
+    clear_contextvars()
 
 
 class TracedRequests(RequestMiddleware):
@@ -27,7 +35,10 @@ class TracedRequests(RequestMiddleware):
         """Send both back."""
         response[ID_HEADER] = request.META["HTTP_X_REQUEST_ID"]
         response[TRACE_HEADER] = request.META["HTTP_TRACEPARENT"]
+        ids = trace.ids()
         super().handle_response(request, response)
+        # Forgotten by that, and Django has yet to warn of what went wrong; `_forget` comes after it.
+        bind_contextvars(**ids)
 
     def process_got_request_exception(self, sender: type[Any], request: HttpRequest, **kwargs: Any) -> None:
         """Nothing: Django logs what failed unexpectedly, and once is enough; the end is logged all the same."""

@@ -50,6 +50,15 @@ def test_the_worker_has_enabled_every_stream_at_its_start(system: System) -> Non
     arrives(system, "FIRST")
 
 
+def test_no_process_logs_the_path_or_the_query_of_a_request(system: System) -> None:
+    assert system.get("/actuator/health/NSE:TCS?token=hidden-word").status == 404
+    eventually(lambda: "GET /actuator/health/<str:component>" in system.log("web").read_text(), PATIENCE)
+    logged = system.log("web").read_text()
+    assert "NSE:TCS" not in logged
+    assert "hidden-word" not in logged
+    assert all("event" in json.loads(line) for line in logged.splitlines())
+
+
 def test_without_the_config_service_its_last_values_count_and_all_goes_on(system: System) -> None:
     system.service.values["INSTRUMENT_REGISTRY_MAX_LAG_SECONDS"] = "7"
     look_now(system)

@@ -75,8 +75,10 @@ def test_what_is_no_id_is_not_sent_back_and_whoever_has_none_gets_one() -> None:
 
 def test_an_address_that_there_is_not_and_one_with_a_key_are_logged_without_it(lines: list[dict[str, str]]) -> None:
     Client().get("/actuator/health/NSE:TCS")
-    Client().get("/nowhere/NSE:TCS")
+    Client().get("/nowhere/NSE:TCS", headers=HEADERS)
     assert "TCS" not in str(lines)
+    (warned,) = [one for one in lines if one["event"] == "Not Found: an unknown address"]
+    assert warned.items() >= IDS.items(), "Django warns when the middleware is through"
     assert "GET /actuator/health/<str:component>" in [one.get("request") for one in lines]
 
 
