@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +11,7 @@ from celery import Task
 from celery.exceptions import SoftTimeLimitExceeded
 from django.utils.dateparse import parse_datetime
 
-from dualwrite.exceptions import AlreadyRunning, DualWriteError, RunLost, StoreFailed, StoreUnreachable
+from dualwrite.exceptions import AlreadyRunning, DualWriteError, Refused, RunLost, StoreFailed, StoreUnreachable
 from dualwrite.failpoints import reach
 from dualwrite.models import TaskRun, TaskStatus
 from dualwrite.runs import only_run
@@ -29,6 +29,8 @@ log = logging.getLogger(__name__)
 
 #: Headers of a message: which occurrence, which attempt of it, and of which row of the schedule.
 SLOT, ATTEMPT, SCHEDULE = "dualwrite_slot", "dualwrite_attempt", "dualwrite_schedule"
+#: A message with this header is answered, "answer" or "fail", and not carried out: whether it reaches a worker.
+PROBE, TO_FAIL = "dualwrite_probe", "fail"
 AWAY = (StoreUnreachable, StoreFailed)
 
 
@@ -50,6 +52,8 @@ class Recorded(Base):
         if self.request.called_directly:
             return self.run(*args, **kwargs)
         one = self._occurrence(args, kwargs)
+        if probe := self.request.get(PROBE):
+            return perform(replace(one, actor="readiness"), f"probe {one.slot}", lambda: _answer(probe))
         return perform(one, f"{self.name} {one.slot}" if self.ordered else self.name, lambda: self.run(*args, **kwargs))
 
     def _occurrence(self, args: Any, kwargs: Any) -> Occurrence:
@@ -66,6 +70,13 @@ class Recorded(Base):
             message={"args": list(args), "kwargs": dict(kwargs)},
             expires_at=_moment(request.expires),
         )
+
+
+def _answer(probe: str) -> dict[str, bool]:
+    """What a probe gets."""
+    if probe == TO_FAIL:
+        raise Refused("this is a probe that is to fail")
+    return {"probe": True}
 
 
 def perform(one: Occurrence, lock: str, work: Callable[[], Any]) -> Any:

@@ -11,7 +11,7 @@ from ops.local import application, environment, gates, ports, processes
 from ops.local.children import replace, run_child
 from ops.local.credentials import Credentials
 from ops.local.errors import AlreadyRunning, LauncherError, UsageError
-from ops.local.locks import Lock
+from ops.local.locks import Lock, write_atomically
 from ops.local.place import ROOT, Place, checkout
 from ops.local.postgres import tool
 from ops.local.processes import Identity
@@ -46,9 +46,11 @@ def serve(options: argparse.Namespace, _: list[str]) -> int:
     if not lock.take():
         raise AlreadyRunning(describe_running(place))
     Identity.of(os.getpid()).write(place.supervisor)
+    write_atomically(place.address, f"http://{ports.LOOPBACK}:{options.port}")
     try:
         return serve_until_stopped(place, options.port)
     finally:
+        place.address.unlink(missing_ok=True)
         place.supervisor.unlink(missing_ok=True)
         lock.release()
 
@@ -77,6 +79,8 @@ def manage(_: argparse.Namespace, rest: list[str]) -> int:
     place.temporary.unlink(missing_ok=True)
     credentials, _started = Services.of(place).ensure(os.environ)
     variables = environment.application(os.environ, credentials)
+    if place.address.exists():
+        variables.setdefault("SERVICE_URL", place.address.read_text().strip())
     if (rest or [""])[0] not in UNPREPARED:
         try:
             application.prepare(place, variables, credentials.values["ADMIN_PASSWORD"], always=False)

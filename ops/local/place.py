@@ -25,6 +25,11 @@ class Place:
         return self.var / "run.json"
 
     @property
+    def address(self) -> Path:
+        """Where the service of a ./run that serves answers."""
+        return self.var / "address"
+
+    @property
     def outside(self) -> Path:
         """Names the directory of the servers' data when that is not below `var`."""
         return self.var / "services.home"
