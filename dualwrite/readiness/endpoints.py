@@ -9,6 +9,8 @@ from dualwrite.readiness.exceptions import NotReady
 from dualwrite.readiness.service import REFUSED, WRONG_KEY, Service
 
 INDEX = "/actuator"
+#: Whoever asks is answered, with less detail; metrics to this machine itself.
+OPEN = ("/actuator/health", "/actuator/info", "/actuator/prometheus")
 #: What is DOWN is answered with 503, which is an answer.
 ANSWERED = (200, 503)
 #: Removes rows where it is allowed, so it is asked of a policy that there is not.
@@ -18,11 +20,14 @@ GUARDED, UNKNOWN = "/actuator/retention/run", {"dry_run": False, "policy": "no s
 def check(service: Service) -> str:
     """Each link of the index without a key, with a wrong one and with the right one; carrying out needs the key.
 
-    Whether reading needs a key is the installation's affair; an address that asks for one refuses a wrong one too.
+    Nothing but health, info and metrics is open; an address that asks for a key refuses a wrong one too.
     """
     paths = _paths(service)
     with service.client("") as nobody, service.client(WRONG_KEY) as stranger:
         closed = [path for path in paths if _is_refused(nobody, path)]
+        for path in set(paths) - set(closed):
+            if not path.startswith(OPEN):
+                raise NotReady(f"{path} takes no key")
         for path in closed:
             if not _is_refused(stranger, path):
                 raise NotReady(f"{path} asks for a key and takes a wrong one")

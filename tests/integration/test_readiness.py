@@ -12,10 +12,8 @@ from django.conf import settings
 from django.core.management import call_command
 from django.core.wsgi import get_wsgi_application
 from django_celery_beat.models import PeriodicTask
-from rest_framework.permissions import BasePermission
 
-from actuator import health, index, problems, retention, view
-from actuator.keys import has_key
+from actuator import health, index, problems, retention
 from config.celery import app
 from dualwrite.configuration.fetch import Fetched
 from dualwrite.exceptions import CaptureBroken
@@ -176,40 +174,35 @@ def test_a_message_that_no_worker_takes_is_told_with_what_is_under_way(monkeypat
         probes.wait([f"message {sent.id}"], 0.2)
 
 
-class NeedsKey(BasePermission):
-    """As it is where keys are required."""
+@pytest.fixture
+def keyed(service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
+    monkeypatch.setattr(settings, "INTERNAL_API_KEY", KEY)
+    return Service(service.url, KEY)
 
-    def has_permission(self, request: Any, view: Any) -> bool:
-        return has_key(request)
 
-
-def test_endpoints_are_asked_with_and_without_a_key(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert "0 of them closed without a key" in endpoints.check(service)
-    monkeypatch.setattr(view.OperatorView, "permission_classes", [NeedsKey])
+def test_endpoints_are_asked_with_and_without_a_key(service: Service, keyed: Service) -> None:
+    assert endpoints.check(keyed) == "4 addresses, 2 of them closed without a key; all answer to the key"
     with pytest.raises(NotReady, match="INTERNAL_API_KEY is not set here"):
         endpoints.check(service)
-    monkeypatch.setattr(settings, "INTERNAL_API_KEY", KEY)
-    told = endpoints.check(Service(service.url, KEY))
-    assert "4 of them closed without a key; all answer to the key" in told.replace("4 addresses, ", "")
     with pytest.raises(NotReady):
         endpoints.check(Service(service.url, "another"))
 
 
-def test_a_door_that_is_open_is_seen(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(retention, "has_key", lambda request: True)
-    with pytest.raises(NotReady, match=r"POST /actuator/retention/run takes no key"):
-        endpoints.check(service)
+def test_a_door_that_is_open_is_seen(keyed: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(retention.RetentionStatusView, "needs", {"GET": None}, raising=False)
+    with pytest.raises(NotReady, match=r"/actuator/retention/status takes no key"):
+        endpoints.check(keyed)
 
 
 def test_an_address_that_breaks_and_a_service_that_is_not_there_are_named(
-    service: Service, monkeypatch: pytest.MonkeyPatch
+    keyed: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def broken(self: object) -> bool:
         raise ZeroDivisionError
 
     monkeypatch.setattr("actuator.info.InfoView.get", lambda self, request: broken(self))
     with pytest.raises(NotReady, match=r"/actuator/info answers 500"):
-        endpoints.check(service)
+        endpoints.check(keyed)
     with pytest.raises(NotReady, match="does not answer"):
         endpoints.check(NOWHERE)
 
