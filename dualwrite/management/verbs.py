@@ -9,7 +9,6 @@ from dualwrite.control import status
 from dualwrite.control.advance import advance, rollback
 from dualwrite.control.asked import Asked
 from dualwrite.control.backfill import Backfilled, backfill
-from dualwrite.control.disable import disable
 from dualwrite.control.enable import Enabled, enable
 from dualwrite.control.pair import pair
 from dualwrite.control.partitions import VALID, repartition
@@ -18,7 +17,8 @@ from dualwrite.control.plan import numbered, pausing, resuming
 from dualwrite.control.rehearsal import as_text, rehearse
 from dualwrite.control.step import GatesClosed, Moved, Say
 from dualwrite.control.uninstall import uninstall
-from dualwrite.exceptions import DualWriteError, UsageError
+from dualwrite.emergency import stop
+from dualwrite.exceptions import UsageError
 from dualwrite.management.answering import Answer, Options, each, mirrored, named_store, one_stream
 from dualwrite.management.base import actor, chosen_streams
 from dualwrite.management.deleted import do_deleted, do_undelete
@@ -82,18 +82,10 @@ def _enabled_lines(row: dict[str, Any]) -> list[str]:
 
 def do_disable(options: Options) -> Answer:
     """Emergency stop: note nothing any more; without --stream of every stream."""
-    rows = [_disabled(stream, options) for stream in chosen_streams(options)]
-    code = max(int(row.pop("code")) for row in rows) if rows else 0
+    found = stop(chosen_streams(options), actor(options), dry_run=options["dry_run"])
+    rows = [one.as_data() for one in found]
+    code = max((0 if one.is_stopped else one.error.exit_code if one.error else 3 for one in found), default=0)
     return Answer({"streams": rows}, disabled_text(rows, dry_run=options["dry_run"]), code)
-
-
-def _disabled(stream: Stream, options: Options) -> dict[str, Any]:
-    """One stream that cannot be stopped keeps no other one from it."""
-    try:
-        done = disable(stream, actor(options), dry_run=options["dry_run"])
-    except DualWriteError as exc:
-        return {"stream": stream.name, "changed": None, "error": str(exc), "code": exc.exit_code}
-    return {**asdict(done), "error": None, "code": 0}
 
 
 def do_backfill(options: Options) -> Answer:

@@ -4,7 +4,7 @@ Watching must not wait for the web server's pool, which waits for a server that 
 """
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -18,6 +18,7 @@ from dualwrite.stores import present
 #: The least that the driver keeps to.
 CONNECT_TIMEOUT_SECONDS = 2
 STATEMENT_TIMEOUT_MILLISECONDS = 2000
+NOTHING_AWAY: Mapping[Store, str] = {}
 
 
 class OwnConnection(DatabaseWrapper):
@@ -37,10 +38,12 @@ class OwnConnection(DatabaseWrapper):
 
 
 @contextmanager
-def own_connections() -> Iterator[None]:
-    """Give this thread its own connections to the stores, and close them at the end."""
+def own_connections(away: Mapping[Store, str] = NOTHING_AWAY) -> Iterator[None]:
+    """Give this thread its own connections to the stores, and close them at the end; `away`: stores not to be tried."""
     for store in present():
-        connections[store.alias] = OwnConnection(_settings(store), store.alias)
+        made = OwnConnection(_settings(store), store.alias)
+        made._away = away.get(store, "")
+        connections[store.alias] = made
     try:
         yield
     finally:

@@ -6,14 +6,15 @@ asked by somebody in a hurry, would never be told as it is otherwise.
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, TimeoutError
 from contextvars import copy_context
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Generic, TypeVar
 
-from dualwrite.monitoring.own_connections import own_connections
+from dualwrite.monitoring.own_connections import NOTHING_AWAY, own_connections
+from dualwrite.stages import Store
 
 T = TypeVar("T")
 
@@ -59,11 +60,19 @@ def _begin(task: Task[T]) -> "Future[Outcome[T]]":
         hanging = _hanging.pop(task.name, None)
         if hanging is not None and (not hanging.done() or _is_young(hanging)):
             return hanging
+    return begun(task.name, task.ask)
+
+
+def begun(name: str, ask: Callable[[], T], away: Mapping[Store, str] = NOTHING_AWAY) -> "Future[Outcome[T]]":
+    """Do it on a thread with connections of its own, which fail at once to a store known to be `away`, as it says why.
+
+    What nobody waits for goes on; its answer is for nobody else, unlike that of a question.
+    """
     future: Future[Outcome[T]] = Future()
-    # A daemon: a question that hangs for good does not keep the process from ending.
+    # A daemon: what hangs for good does not keep the process from ending.
     # In a copy of who asks' context: what the question logs belongs to the same request.
-    work = partial(copy_context().run, _answer, task, future)
-    threading.Thread(target=work, name=f"ask {task.name}", daemon=True).start()
+    work = partial(copy_context().run, _answer, ask, future, away)
+    threading.Thread(target=work, name=f"ask {name}", daemon=True).start()
     return future
 
 
@@ -71,11 +80,11 @@ def _is_young(late: "Future[Outcome[T]]") -> bool:
     return time.monotonic() - late.result().at < LATE_SECONDS
 
 
-def _answer(task: Task[T], future: "Future[Outcome[T]]") -> None:
+def _answer(ask: Callable[[], T], future: "Future[Outcome[T]]", away: Mapping[Store, str]) -> None:
     began = time.monotonic()
     try:
-        with own_connections():
-            value = task.ask()
+        with own_connections(away):
+            value = ask()
     except Exception as exc:  # handed on to whoever asked
         future.set_result(Outcome(time.monotonic() - began, error=exc))
     else:

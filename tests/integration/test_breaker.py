@@ -16,7 +16,6 @@ from dualwrite.configuration import keep
 from dualwrite.control.pause import pause
 from dualwrite.control.status import stream_status
 from dualwrite.models import Audit, ConfigSource
-from dualwrite.monitoring.breakers import reset_breakers
 from dualwrite.monitoring.checks import check_named
 from dualwrite.monitoring.collector import families
 from dualwrite.monitoring.snapshot import Snapshot, take
@@ -243,7 +242,7 @@ def test_health_and_metrics_tell_of_it(memberships: Stream, long_pause: None) ->
         assert details[memberships.name]["breaker"] == "open"
     page = {sample.labels["stream"]: sample.value for sample in shown()}
     assert page[memberships.name] == 1.0
-    reset_breakers(TESTER)
+    breaker.reset(present())
     assert {sample.value for sample in shown()} == {0.0}
 
 
@@ -256,18 +255,22 @@ def shown() -> list[Sample]:
     return list(found[0].samples)
 
 
-def test_all_breakers_are_closed_by_one_audited_call(long_pause: None) -> None:
+def test_all_breakers_are_closed_by_the_emergency_reset(stores: None, long_pause: None) -> None:
     failed(breaker_of(Store.REGISTRY), 3)
     assert keep.claim(0)
     keep.failed("it does not answer")
-    assert reset_breakers(TESTER) == ["registry as a mirror", "config service"]
+    assert told_by_reset() == ("closed: the registry store as a mirror", "it is asked again at the next look")
     assert breaker_of(Store.REGISTRY).is_closed()
     assert ConfigSource.objects.get().failures == 0
     assert keep.claim(30), "it may be asked at once"
-    assert reset_breakers(TESTER) == []
-    first, second = Audit.objects.filter(verb="reset breakers").order_by("id")
-    assert first.evidence == {"were_open": ["registry as a mirror", "config service"]}
-    assert second.evidence == {"were_open": []}
+    assert told_by_reset() == ("none was open", "it was not left alone")
+    assert Audit.objects.filter(verb="emergency reset").count() == 2
+
+
+def told_by_reset() -> tuple[str, str]:
+    """What the emergency reset says of the breakers of the mirror, and of the config service's."""
+    found = {step.step: step.sentence for step in emergency.reset(TESTER).steps}
+    return found["mirror breakers"], found["config service"]
 
 
 def test_at_off_there_is_no_breaker_to_show(memberships: Stream) -> None:

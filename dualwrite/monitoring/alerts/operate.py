@@ -6,7 +6,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from dualwrite.exceptions import ConcurrentChange, Refused, UnknownName, UsageError
-from dualwrite.models import Alert, AlertChange, AlertState
+from dualwrite.models import Alert, AlertChange, AlertDelivery, AlertRule, AlertState, DeliveryState
 from dualwrite.stages import Store
 from dualwrite.stores import failing
 from dualwrite.switch import Actor
@@ -29,6 +29,22 @@ def silence(number: int, lasts: timedelta, actor: Actor) -> Alert:
     if not timedelta(0) < lasts <= LONGEST:
         raise UsageError(f"a silence lasts longer than nothing and {LONGEST.days} days at most")
     return _change(number, AlertState.SILENCED, actor, timezone.now() + lasts)
+
+
+def end_cool_downs() -> int:
+    """Let what is fine again be over at the next look, and send what is due now; how many of both.
+
+    Raises StoreUnreachable, StoreFailed.
+    """
+    now = timezone.now()
+    with failing(Store.REGISTRY), transaction.atomic(using=Store.REGISTRY.alias):
+        cooling = Alert.objects.exclude(state=AlertState.RESOLVED).filter(fine_since__isnull=False)
+        ended = sum(
+            cooling.filter(rule=rule).update(fine_since=now - timedelta(seconds=rule.cool_down_seconds))
+            for rule in AlertRule.objects.filter(alerts__in=cooling).distinct()
+        )
+        waiting = AlertDelivery.objects.filter(state=DeliveryState.DUE, next_at__gt=now)
+        return ended + waiting.update(next_at=now)
 
 
 def _change(number: int, after: AlertState, actor: Actor, until: datetime | None) -> Alert:
