@@ -19,22 +19,20 @@ def report() -> dict[str, Any]:
     return {"parameters": parameters, "config_service": _service(source)}
 
 
+def parameter_report(parameter: Parameter[Any]) -> dict[str, Any]:
+    """One of its parameters; raises StoreUnreachable."""
+    with failing(Store.REGISTRY):
+        return _row(parameter, ParameterChange.objects.filter(name=parameter.name).first())
+
+
 def _row(parameter: Parameter[Any], last: ParameterChange | None) -> dict[str, Any]:
-    own = {"name": parameter.name, "variable": parameter.variable, "meaning": parameter.meaning}
-    default = str(parameter.default)
+    own: dict[str, Any] = {"name": parameter.name, "variable": parameter.variable, "meaning": parameter.meaning}
+    own |= {"default": str(parameter.default), "bounds": parameter.valid, "last_change": _told(last)}
     try:
         reading = parameter.reading()
     except InvalidParameter as exc:
-        return {
-            **own,
-            "value": None,
-            "default": default,
-            "origin": None,
-            "faults": [str(exc)],
-            "last_change": _told(last),
-        }
-    found = {"value": str(reading.value), "default": default, "origin": reading.origin.value}
-    return {**own, **found, "faults": list(reading.faults), "last_change": _told(last)}
+        return {**own, "value": None, "origin": None, "faults": [str(exc)]}
+    return {**own, "value": str(reading.value), "origin": reading.origin.value, "faults": list(reading.faults)}
 
 
 def _told(change: ParameterChange | None) -> dict[str, Any] | None:

@@ -6,7 +6,7 @@ The flow, in the order of the data:
 2. `side_by_side` runs questions in threads, each with a limit: what hangs is left behind, never waited for.
 3. `checks` are the questions about health, declared as frozen dataclasses; `health` runs them.
 4. `streams` asks the same way how the streams stand; `overview` puts both together into one report.
-   `retention` tells how that stands, for its check and for operators.
+   `retention` and `validations` tell how those stand, `schedule` when each periodic task ran and comes next.
 5. `snapshot` keeps what Prometheus is shown for some seconds, of the streams and, by `totals`, of what the registry's
    rows add up to; `collector` and `total_families` turn it into metrics.
 6. `multiprocess` adds up what the processes of a service count themselves (`dualwrite.measured`); `page` shows it where

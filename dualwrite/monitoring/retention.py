@@ -1,16 +1,16 @@
 """How retention stands: each policy with its last run, the backups with their drills, what is held, what comes next."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
-from django.apps import apps
 from django.db.models import Count, F, Min, Sum
 from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from dualwrite.exceptions import DualWriteError
 from dualwrite.models import BackupState, DrillRun, LegalHold, RetentionBackup, RetentionPolicy, RetentionRun
+from dualwrite.monitoring import schedule
 from dualwrite.parameters import RETENTION_ENABLED
 from dualwrite.retention import approval
 from dualwrite.retention.policy import in_force
@@ -144,16 +144,7 @@ def holds() -> list[LegalHold]:
 
 def next_run_at() -> datetime | None:
     """When the schedule runs them next; None where nothing is scheduled. Raises StoreUnreachable."""
-    with reaching(Store.REGISTRY):
-        rows = apps.get_model("django_celery_beat", "PeriodicTask")._default_manager.filter(task=TASK, enabled=True)
-        dues = [_due(row) for row in rows]
-    return min(dues, default=None)
-
-
-def _due(row: Any) -> datetime:
-    now = timezone.now()
-    left: timedelta = row.schedule.remaining_estimate(row.last_run_at or now)
-    return now + max(left, timedelta())
+    return schedule.next_run_at(TASK)
 
 
 def _run(run: RetentionRun | None, now: datetime) -> dict[str, Any] | None:

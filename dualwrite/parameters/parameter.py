@@ -72,6 +72,15 @@ class Parameter(Generic[T]):
         """The environment variable that sets it."""
         return PREFIX + self.name
 
+    @property
+    def valid(self) -> str:
+        """What is valid, in words; empty where any text is."""
+        try:
+            self.parse("")  # no parameter takes it, and each says why
+        except ValueError as exc:
+            return str(exc).removeprefix("valid: ")
+        return ""
+
     def value(self) -> T:
         """The value in force; raises InvalidParameter for a text of the environment that is none."""
         return self.reading().value
