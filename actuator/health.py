@@ -11,6 +11,9 @@ from django.db import Error as DatabaseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from actuator.openapi import Answer, operation
+from actuator.openapi.shapes import Shape, by_name, many, record, ref, text
+from actuator.shapes import STATUS
 from actuator.view import OperatorView
 from dualwrite.access import may_look
 from dualwrite.access.permissions import ANYBODY
@@ -48,9 +51,22 @@ class OpenView(OperatorView):
         return Response(report if may_look(request) else {"status": status.value}, http_status(status))
 
 
+def answers(shape: Shape) -> dict[int, Answer]:
+    """200, or 503 where something is DOWN or OUT_OF_SERVICE; the same document, for viewers with details."""
+    either = {"oneOf": [record(status=STATUS), shape]}
+    return {200: Answer(either, "UP or UNKNOWN."), 503: Answer(either, "DOWN or OUT_OF_SERVICE.")}
+
+
+PARTS = {"status": STATUS, "components": by_name(ref("Component"))}
+ALIVE = {200: Answer(record(status=STATUS), "The process answers.")}
+READY = record(status=STATUS)
+READY_OR_NOT = {200: Answer(READY, "Requests can be answered."), 503: Answer(READY, "They cannot.")}
+
+
 class HealthView(OpenView):
     """GET /actuator/health: all components."""
 
+    @operation("health", "health", answers(record("", PARTS, groups=many(text()))))
     def get(self, request: Request) -> Response:
         """Status and components; 503 when something is DOWN or OUT_OF_SERVICE."""
         report = run_checks(ALL, within=HEALTH_WITHIN_SECONDS)
@@ -60,6 +76,7 @@ class HealthView(OpenView):
 class ComponentView(OpenView):
     """GET /actuator/health/{component}."""
 
+    @operation("healthOfComponent", "health", answers(ref("Component")))
     def get(self, request: Request, component: str) -> Response:
         """Status and details of one component; 404 for an unknown one."""
         result = run_checks([check_named(component)], within=HEALTH_WITHIN_SECONDS).results[0]
@@ -69,14 +86,16 @@ class ComponentView(OpenView):
 class LivenessView(OpenView):
     """GET /actuator/health/liveness: a database that is away is no reason to restart us."""
 
+    @operation("liveness", "health", ALIVE)
     def get(self, request: Request) -> Response:
-        """Always UP."""
+        """Whether the process answers."""
         return Response({"status": Status.UP.value})
 
 
 class ReadinessView(OpenView):
     """GET /actuator/health/readiness: whether requests can be answered."""
 
+    @operation("readiness", "health", answers(record("", PARTS)))
     def get(self, request: Request) -> Response:
         """Status and components of what no request can do without."""
         report = run_checks(readiness_checks())
@@ -88,6 +107,11 @@ class LivezView(LivenessView):
 
     authentication_classes = ()
 
+    @operation("livez", "health", ALIVE)
+    def get(self, request: Request) -> Response:
+        """Whether the process answers."""
+        return super().get(request)
+
 
 class ReadyzView(OperatorView):
     """GET /readyz, for everybody: the status alone, no older than a second."""
@@ -96,6 +120,7 @@ class ReadyzView(OperatorView):
     needs = {"GET": ANYBODY}
     latest = readiness()
 
+    @operation("readyz", "health", READY_OR_NOT)
     def get(self, request: Request) -> Response:
         """Status without details."""
         status = self.latest.get().status

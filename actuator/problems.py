@@ -1,13 +1,14 @@
 """Every error as a problem document (RFC 9457): what went wrong in a sentence, never a traceback."""
 
 import logging
+import math
 from http import HTTPStatus
 from typing import Any
 
 from django.core.exceptions import PermissionDenied
 from django.db import Error as DatabaseError
 from django.http import Http404
-from rest_framework.exceptions import APIException, NotFound, ValidationError
+from rest_framework.exceptions import APIException, NotAuthenticated, NotFound, ValidationError
 from rest_framework.exceptions import PermissionDenied as Forbidden
 from rest_framework.response import Response
 
@@ -17,6 +18,19 @@ log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
 CANNOT_TELL = 3
+
+
+class Problem(APIException):
+    """A problem that has more to say: `more` are members of its document beside the usual ones."""
+
+    def __init__(self, status: int, detail: str, more: dict[str, Any], headers: dict[str, str] | None = None) -> None:
+        self.status_code, self.more, self.headers = status, more, headers or {}
+        super().__init__(detail)
+
+
+def problem_of(exc: DualWriteError, more: dict[str, Any], headers: dict[str, str] | None = None) -> Problem:
+    """The same as a problem that has more to say."""
+    return Problem(_status(exc), str(exc), {"code": type(exc).__name__, **more}, headers)
 
 
 def handle(exc: Exception, context: dict[str, Any]) -> Response:
@@ -70,17 +84,21 @@ def _response(
 def _detail(exc: APIException) -> str:
     if isinstance(exc, ValidationError):
         return "The request is not valid; `errors` says why."
+    if isinstance(exc, NotAuthenticated):
+        return "Nobody is known to ask: send a key as X-Internal-API-Key, or log in to the admin."
     return str(exc.detail)
 
 
 def _extra(exc: APIException) -> dict[str, Any]:
+    if isinstance(exc, Problem):
+        return exc.more
     return {"errors": exc.detail} if isinstance(exc, ValidationError) else {}
 
 
 def _headers(exc: APIException) -> dict[str, str]:
-    found = {}
+    found = dict(exc.headers) if isinstance(exc, Problem) else {}
     if challenge := getattr(exc, "auth_header", None):
         found["WWW-Authenticate"] = challenge
     if wait := getattr(exc, "wait", None):
-        found["Retry-After"] = str(int(wait))
+        found["Retry-After"] = str(math.ceil(wait))
     return found

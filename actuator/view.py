@@ -1,13 +1,15 @@
 """What all views of this API share."""
 
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar
 
 from rest_framework.exceptions import NotFound
 from rest_framework.negotiation import DefaultContentNegotiation
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.views import APIView
+
+from dualwrite.access import Clearance
 
 
 class OneFormat(DefaultContentNegotiation):
@@ -23,9 +25,15 @@ class OneFormat(DefaultContentNegotiation):
 
 
 class OperatorView(APIView):
-    """JSON, for whoever the settings' permission lets in."""
+    """JSON, for whoever the settings' permission lets in: readers view, writers operate, unless `needs` says so.
 
+    What operators send is short; a loop that asks without end is stopped.
+    """
+
+    needs: ClassVar[Mapping[str, Clearance | None]] = {}
     content_negotiation_class = OneFormat
+    body_max_bytes = 64 * 1024
+    requests_per_minute = 1_200
 
 
 class UnknownEndpoint(OperatorView):

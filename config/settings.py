@@ -4,6 +4,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
+from csp.constants import NONE, SELF
 from environ import Env
 
 from config import logs
@@ -21,6 +22,34 @@ SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
 CSRF_COOKIE_HTTPONLY = True
+# Behind so many proxies of ours is this server; what they say of address and protocol is believed, nobody else is.
+NUM_PROXIES = env.int("NUM_PROXIES", 0)
+if NUM_PROXIES:
+    SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
+# ./run serves this machine alone, without HTTPS, and says so; probes and Prometheus come from beside the server.
+HTTPS_ONLY = env.bool("HTTPS_ONLY", True)
+SECURE_SSL_REDIRECT = SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
+SECURE_REDIRECT_EXEMPT = [r"^livez$", r"^readyz$", r"^metrics$"]
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS_ONLY
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+# What is sent: bytes of a body, unless a view allows less or more; requests a minute of a caller that is known, of an
+# address that is not, and keys refused of an address. 0 is no limit.
+BODY_MAX_BYTES = DATA_UPLOAD_MAX_MEMORY_SIZE = env.int("BODY_MAX_BYTES", 8 * 1024 * 1024)
+REQUESTS_PER_MINUTE = {
+    "known": env.int("REQUESTS_PER_MINUTE", 60_000),
+    "unknown": env.int("REQUESTS_PER_MINUTE_UNKNOWN", 600),
+    "refused": env.int("REFUSALS_PER_MINUTE", 30),
+}
 
 # Applications
 INSTALLED_APPS = [
@@ -30,7 +59,10 @@ INSTALLED_APPS = [
     "django.contrib.sessions",
     "django.contrib.messages",
     "django.contrib.staticfiles",
+    "csp",
     "rest_framework",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
     "django_celery_beat",
     "django_prometheus",
     "django_structlog",
@@ -43,6 +75,7 @@ MIDDLEWARE = [
     "config.requests.TracedRequests",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "csp.middleware.CSPMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -50,6 +83,8 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "dualwrite.access.lengths.RequireLength",
+    "dualwrite.access.calls.AuditCalls",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 ROOT_URLCONF = "config.urls"
@@ -76,7 +111,14 @@ DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Redis: cache and broker. The main job needs neither, so the address may be missing.
 REDIS_URL = env.str("REDIS_URL", "redis://127.0.0.1:6379/0")
-CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": REDIS_URL}}
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.redis.RedisCache",
+        "LOCATION": REDIS_URL,
+        # Whoever counts requests there must not wait for it.
+        "OPTIONS": {"socket_connect_timeout": 0.25, "socket_timeout": 0.25},
+    }
+}
 
 # Celery: a message may come twice or never; the rows of dualwrite.schedule decide what is done. What looks after
 # everything has a queue, and workers, of its own: a validation of hours never delays it.
@@ -129,9 +171,27 @@ REST_FRAMEWORK = {
         "dualwrite.access.authentication.SessionAuthentication",
     ],
     "DEFAULT_PERMISSION_CLASSES": ["dualwrite.access.permissions.Cleared"],
+    "DEFAULT_THROTTLE_CLASSES": ["dualwrite.access.throttling.CallerThrottle"],
+    "NUM_PROXIES": NUM_PROXIES,
+    "DEFAULT_PARSER_CLASSES": ["dualwrite.access.bodies.JsonParser"],
     "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_SCHEMA_CLASS": "actuator.openapi.generate.OperationSchema",
     "EXCEPTION_HANDLER": "actuator.problems.handle",
     "UNAUTHENTICATED_USER": None,
+}
+
+# The description of the API; `manage.py describe_api` writes it to docs/openapi.yaml.
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Instrument Registry",
+    "DESCRIPTION": "What operators do and consumers ask. docs/actuator.md has each operation with its answer.",
+    "VERSION": "1.0.0",
+    "OAS_VERSION": "3.1.0",
+    "SERVE_INCLUDE_SCHEMA": True,
+    "SERVE_PERMISSIONS": ["dualwrite.access.permissions.Cleared"],
+    "POSTPROCESSING_HOOKS": ["actuator.openapi.generate.complete"],
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SWAGGER_UI_SETTINGS": {"deepLinking": True, "persistAuthorization": False},
 }
 
 # Metrics. Worker and relay show theirs on ports of their own where these are set. Files are opened as soon as a metric

@@ -2,13 +2,16 @@
 
 from typing import Any
 
+from django.conf import settings
 from rest_framework import authentication
-from rest_framework.exceptions import AuthenticationFailed
+from rest_framework.exceptions import AuthenticationFailed, Throttled
 from rest_framework.request import Request
 
 from dualwrite.access.caller import Caller, clearance_of
+from dualwrite.access.counting import COUNTING, left_of_minute
 from dualwrite.access.exceptions import KeyRefused
-from dualwrite.access.keys import recognised
+from dualwrite.access.keys import INTERNAL_CALLER, is_internal, recognised
+from dualwrite.access.throttling import address_of
 
 HEADER = "X-Internal-API-Key"
 BEARER = "bearer "
@@ -22,9 +25,15 @@ class KeyAuthentication(authentication.BaseAuthentication):
         text = given_key(request)
         if not text:
             return None
+        if is_internal(text):
+            return INTERNAL_CALLER, None  # nothing else is asked: it is to work whatever is away
+        guessed = f"refused:{address_of(request)}"
+        if COUNTING.add(guessed, 0) >= settings.REQUESTS_PER_MINUTE["refused"]:
+            raise Throttled(left_of_minute(), "Too many keys of this address were refused.")
         try:
             return recognised(text), None
         except KeyRefused as exc:
+            COUNTING.add(guessed)
             raise AuthenticationFailed(str(exc)) from exc
 
     def authenticate_header(self, request: Request) -> str:

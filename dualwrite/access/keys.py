@@ -31,6 +31,7 @@ KEY = re.compile(r"(irk_[a-z2-7]{8})_[A-Za-z0-9_-]{43}")
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9 ._@/-]{0,99}")
 #: The name of whoever asks with the environment's key.
 INTERNAL = "INTERNAL_API_KEY"
+INTERNAL_CALLER = Caller(INTERNAL, Clearance.ADMIN, "key")
 LETTERS = "abcdefghijklmnopqrstuvwxyz234567"
 USED_EVERY = timedelta(minutes=1)
 
@@ -96,12 +97,15 @@ def all_keys() -> list[ApiKey]:
         return list(ApiKey.objects.all())
 
 
-def recognised(text: str) -> Caller:
-    """Who asks with that key. Raises KeyRefused, and StoreUnreachable when that cannot be told now."""
+def is_internal(text: str) -> bool:
+    """Whether it is the environment's key; none is where the environment has none."""
     internal = str(settings.INTERNAL_API_KEY)
     # As long for a wrong key as for a right one, so that nobody can guess it letter by letter.
-    if internal and hmac.compare_digest(text.encode(), internal.encode()):
-        return Caller(INTERNAL, Clearance.ADMIN, "key")
+    return bool(internal) and hmac.compare_digest(text.encode(), internal.encode())
+
+
+def recognised(text: str) -> Caller:
+    """Who asks with that API key. Raises KeyRefused, and StoreUnreachable when that cannot be told now."""
     found = KEY.fullmatch(text)
     if found is None:
         raise KeyRefused

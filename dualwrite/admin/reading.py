@@ -3,7 +3,7 @@
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.http import HttpRequest
@@ -23,6 +23,9 @@ OPERATE = "dualwrite.operate_stream"
 
 class ReadOnly:
     """Shows rows and offers no way to change them."""
+
+    class Media:
+        css: ClassVar = {"all": ("dualwrite/admin.css",)}
 
     def has_add_permission(self, request: HttpRequest) -> bool:
         """Nobody adds rows by hand."""
@@ -66,7 +69,7 @@ def readable(value: Any) -> SafeString | str:
     if value in (None, [], {}):
         return "-"
     text = json.dumps(value, indent=2, ensure_ascii=False, default=str)
-    return format_html('<pre style="margin: 0; white-space: pre-wrap">{}</pre>', text)
+    return format_html('<pre class="dw-json">{}</pre>', text)
 
 
 @dataclass(frozen=True)

@@ -1,11 +1,12 @@
 """What the engine keeps in the registry for people: streams, runs, retention and its backups, the schedule, health,
-alerts, API keys, the audit.
+alerts, API keys and calls, the audit.
 
 Roles and epochs are not here: they stand in `dualwrite.stream_state` of each store, where the triggers read them.
 """
 
 from dualwrite.models.access import ApiKey
 from dualwrite.models.alerts import Alert, AlertChange, AlertEvaluation, AlertRule, AlertState, Comparison, Severity
+from dualwrite.models.calls import IdempotentCall
 from dualwrite.models.channels import AlertChannel, AlertDelivery, DeliveryState
 from dualwrite.models.configuration import ConfigSource, ParameterChange, ParameterKnown, ParameterOverride
 from dualwrite.models.health import HealthRecord
@@ -42,6 +43,7 @@ __all__ = [
     "DeliveryState",
     "DrillRun",
     "HealthRecord",
+    "IdempotentCall",
     "LegalHold",
     "Measure",
     "ParameterChange",

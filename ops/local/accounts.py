@@ -15,7 +15,7 @@ from typing import TypedDict
 from ops.local.errors import LauncherError
 
 NAMES = ("postgres", "nobody")
-FALLBACK = Path("/var/tmp")  # noqa: S108  made by private_directory, which refuses a directory of somebody else
+FALLBACK = Path("/var/tmp")  # nosec B108  # noqa: S108  made by private_directory, which refuses a directory of somebody else
 
 
 class PopenIdentity(TypedDict, total=False):

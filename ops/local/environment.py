@@ -52,6 +52,7 @@ def application(environment: Mapping[str, str], credentials: Credentials) -> dic
     for name in ("SECRET_KEY", "INTERNAL_API_KEY"):
         merged.setdefault(name, credentials.values[name])
     merged.setdefault(DUAL_WRITE, "true")
+    merged.setdefault("HTTPS_ONLY", "false")  # it serves this machine alone
     merged.setdefault("DJANGO_SETTINGS_MODULE", "config.settings")
     merged.setdefault("PYTHONUNBUFFERED", "1")
     # For people; without it the application logs JSON.

@@ -14,6 +14,9 @@ from ops.model.spin import missing
 
 SCRIPTS = Path(sys.executable).parent
 PYTHON = sys.executable
+PACKAGES = ("actuator", "config", "dualwrite", "ops", "registry")
+#: What only some of the gates have in their environment.
+OWN = {"django --deploy": {"HTTPS_ONLY": "true"}}
 GATES = {
     "ruff check": [PYTHON, "-m", "ruff", "check", "."],
     "ruff format": [PYTHON, "-m", "ruff", "format", "--check", "."],
@@ -22,6 +25,9 @@ GATES = {
     "import-linter": [PYTHON, str(SCRIPTS / "lint-imports"), "--no-cache"],
     "migrations": [PYTHON, "manage.py", "makemigrations", "--check", "--dry-run"],
     "django": [PYTHON, "manage.py", "check", "--fail-level", "WARNING"],
+    # As where it is deployed, which ./run is not.
+    "django --deploy": [PYTHON, "manage.py", "check", "--deploy", "--fail-level", "WARNING"],
+    "bandit": [PYTHON, "-m", "bandit", "-q", "-c", "pyproject.toml", "-r", *PACKAGES],
     "protocol model": [PYTHON, "-m", "ops.model"],
 }
 
@@ -33,7 +39,7 @@ def run_gates() -> int:
     if absent := missing():
         del gates["protocol model"]
         print(f"left out: protocol model, because {' and '.join(absent)} not installed (Debian packages spin, gcc)")
-    failed = [name for name, command in gates.items() if not passes(name, command, variables)]
+    failed = [name for name, command in gates.items() if not passes(name, command, variables | OWN.get(name, {}))]
     print(f"failed: {', '.join(failed)}" if failed else "all checks passed")
     return 1 if failed else 0
 

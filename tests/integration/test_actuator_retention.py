@@ -115,7 +115,7 @@ def test_the_worker_carries_an_approved_policy_out(
     answer = post(client, "run", EXECUTE)
     assert answer.status_code == 202
     assert answer.headers["Location"] == "/actuator/retention/status"
-    assert answer.json() == {"dry_run": False, "policies": [{"policy": "letters", "status": "queued"}]}
+    assert answer.json() == {"runs": [{"of": "letters", "run": None, "status": "queued", "location": None}]}
     own = {"actor": "key:INTERNAL_API_KEY", "reason": "now", "force": False}
     assert sent_tasks == [{"task": "dualwrite.retention.run_policy", "policy": "letters", **own}]
 
@@ -143,7 +143,7 @@ def test_all_policies_are_carried_out_or_none(
         ({"dry_run": None}, "dry_run is to be true or false"),
         ({"policy": ""}, "policy is to be text that is not empty"),
         ({"policy": 7}, "policy is to be text that is not empty"),
-        ({"reason": "a\0b"}, "reason has a character that no database takes"),
+        ({"reason": "a\0b"}, "a text with the character NUL, which no database takes."),
     ],
 )
 def test_a_body_that_is_not_valid_is_one_sentence(sent: object, sentence: str, client: Client) -> None:

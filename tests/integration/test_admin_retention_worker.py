@@ -2,19 +2,16 @@
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from celery.contrib.testing.worker import start_worker
 from django.conf import settings
 
-from config.celery import app
-from dualwrite.configuration.refresh import REFRESHER
 from dualwrite.models import DrillRun, RestoreRun, RetentionBackup, RetentionRun
 from dualwrite.stores import Session
 from tests.integration.letters import approved, execute, ids, letters, send
 from tests.integration.retention_pages import ACT, Keeper
+from tests.integration.working import until_it_ended, worker
 
 
 @pytest.fixture(autouse=True)
@@ -22,27 +19,6 @@ def table(registry: Session, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr(settings, "BACKUP_STORAGE_URL", str(tmp_path / "backups"))
     with letters(registry):
         yield
-
-
-@contextmanager
-def worker() -> Iterator[None]:
-    """A worker in a thread of this process, with nothing left over from before."""
-    app.loader.import_default_modules()
-    app.control.purge()
-    try:
-        with start_worker(app, pool="solo", perform_ping_check=False, shutdown_timeout=30):
-            yield
-    finally:
-        REFRESHER.stop()  # which a worker's own process ends with
-
-
-def until_it_ended(run: RetentionRun | RestoreRun | DrillRun) -> None:
-    """Return when the worker is done with it."""
-    deadline = time.monotonic() + 20
-    while run.status == "running":
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-        run.refresh_from_db()
 
 
 def test_a_policy_is_executed_by_the_worker_and_the_page_of_the_run_follows(registry: Session) -> None:

@@ -10,7 +10,7 @@ import pytest
 from django.conf import settings
 from prometheus_client.samples import Sample
 
-from dualwrite import writing
+from dualwrite import breaker, emergency, writing
 from dualwrite.breaker import Breaker, Position, breaker_of, shared, state
 from dualwrite.configuration import keep
 from dualwrite.control.pause import pause
@@ -21,7 +21,7 @@ from dualwrite.monitoring.collector import families
 from dualwrite.monitoring.snapshot import Snapshot, take
 from dualwrite.relay import worker
 from dualwrite.stages import Store
-from dualwrite.stores import Session
+from dualwrite.stores import Session, present
 from dualwrite.stream import Stream
 from dualwrite.writing import Outcome
 from tests.conftest import TESTER

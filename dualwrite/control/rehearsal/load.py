@@ -94,7 +94,7 @@ class _Writer:
 
     def __init__(self, stream: Stream, sessions: Mapping[Store, Session], number: int, stop: threading.Event) -> None:
         self._sessions, self._stop = sessions, stop
-        self._dice = random.Random(number)  # noqa: S311 - dice of a load
+        self._dice = random.Random(number)  # nosec B311  # noqa: S311 - dice of a load
         self._here, self._name, self._count = Store.SCREENER, f"w{number}", 0
         self._statements = {
             (store, kind): compose("rehearsal", kind, table=projection.table(stream.side(store)))
