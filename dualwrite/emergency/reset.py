@@ -89,7 +89,9 @@ def _pause(stream: Stream, actor: Actor) -> str:
 def _close() -> str:
     """What is away opens its breaker again at once."""
     closed = breaker.reset(present())
-    return f"closed: {' and '.join(f'the {store} store as a mirror' for store in closed)}" if closed else "none was open"
+    return (
+        f"closed: {' and '.join(f'the {store} store as a mirror' for store in closed)}" if closed else "none was open"
+    )
 
 
 def _ask_again() -> str:

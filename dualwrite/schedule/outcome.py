@@ -1,9 +1,9 @@
 """How an attempt ended, and when it is tried again. Pure, but for the die."""
 
-import random
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from random import SystemRandom
 from typing import Any
 
 from dualwrite.exceptions import AlreadyRunning, DualWriteError, StoreUnreachable
@@ -52,7 +52,7 @@ def is_passing(exc: BaseException) -> bool:
 
 def pause(attempt: int, luck: float | None = None) -> timedelta:
     """How long to wait after that attempt; `luck`: from 0 to 1, at random unless given."""
-    spread = 0.5 + (random.random() if luck is None else luck)  # noqa: S311  it only keeps workers from going in step
+    spread = 0.5 + (SystemRandom().random() if luck is None else luck)
     return timedelta(seconds=PAUSE_SECONDS * 2 ** (attempt - 1) * spread)
 
 

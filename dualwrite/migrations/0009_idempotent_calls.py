@@ -6,7 +6,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("dualwrite", "0007_api_keys"),
+        ("dualwrite", "0008_schedule"),
     ]
 
     operations = [
