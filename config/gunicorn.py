@@ -10,6 +10,8 @@ from typing import Any
 from config import logs
 from dualwrite.monitoring import multiprocess
 
+worker_class = "config.draining.DrainingWorker"
+
 _lines = logs.logging_of(os.environ.get("LOG_FORMAT") or "json", os.environ.get("LOG_LEVEL", ""))
 _own = {"level": "INFO", "handlers": ["stderr"], "propagate": False}
 # The line of each request has its path and query, where a key or a secret may be; the application has one without.
