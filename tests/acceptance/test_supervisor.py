@@ -86,8 +86,13 @@ def left_over(root: Path) -> list[str]:
     return found
 
 
-def test_a_second_run_is_refused_and_the_first_stops_everything_in_order(copy: Path) -> None:
+def test_all_of_readiness_is_proven_a_second_run_refused_and_everything_stopped_in_order(copy: Path) -> None:
     with serving(copy) as (process, log):
+        assert " starting up" in log.read_text()
+        proven = run(copy, "manage", "verify_readiness", "--json")
+        checks = json.loads(proven.stdout)["checks"]
+        assert [one["name"] for one in checks if not one["passed"]] == [], proven.stdout
+        assert (len(checks), proven.returncode) == (9, 0)
         second = run(copy, "--port", "1")
         assert second.returncode == 4
         assert re.search(rf"running already .*pid {process.pid}, since \d{{4}}-", second.stderr)
