@@ -187,7 +187,7 @@ def _press(paths: list[tuple[str, dict[str, Any]]], gate: threading.Barrier, see
         connections.close_all()
 
 
-@pytest.mark.parametrize("rounds", [20, pytest.param(200, marks=[pytest.mark.deep, pytest.mark.timeout(3600)])])
+@pytest.mark.parametrize("rounds", [12, pytest.param(200, marks=[pytest.mark.deep, pytest.mark.timeout(3600)])])
 def test_two_operators_who_press_everything_at_once_leave_a_legal_state(
     rounds: int, memberships: Stream, client: Client, registry: Session, settings: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -213,7 +213,8 @@ def test_two_operators_who_press_everything_at_once_leave_a_legal_state(
     for operator in operators:
         operator.join()
     assert len(seen) == 2 * rounds
-    assert set(seen) <= {200, 409}, sorted(set(seen))
+    # 400: no way leads back from where it is.
+    assert set(seen) <= {200, 400, 409}, sorted(set(seen))
     states = switch.both(memberships)
     try:
         here = switch.authority(memberships)
