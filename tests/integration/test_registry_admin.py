@@ -81,7 +81,10 @@ def test_what_is_saved_and_deleted_by_a_form_is_audited(operator: Client) -> Non
         ("operator", "change", *key, was, is_),
         ("operator", "delete", *key, is_, None),
     ]
-    assert list(AuditLog.objects.order_by("id").values_list("request_id", flat=True)) == ["r-1", None, None]
+    ids = list(AuditLog.objects.order_by("id").values_list("request_id", flat=True))
+    assert ids[0] == "r-1"
+    assert len(set(ids)) == 3, "a request without an id is given one"
+    assert all(ids)
 
 
 def test_each_row_deleted_by_the_action_of_the_list_is_audited(operator: Client) -> None:
