@@ -5,7 +5,8 @@ import math
 from http import HTTPStatus
 from typing import Any
 
-from django.core.exceptions import PermissionDenied
+from django.conf import settings
+from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import Error as DatabaseError
 from django.http import Http404
 from rest_framework.exceptions import APIException, NotAuthenticated, NotFound, ValidationError
@@ -13,11 +14,13 @@ from rest_framework.exceptions import PermissionDenied as Forbidden
 from rest_framework.response import Response
 
 from dualwrite.exceptions import AlreadyRunning, DualWriteError, Refused, Superseded, UnknownName, UsageError
+from registry.exceptions import RegistryError
 
 log = logging.getLogger(__name__)
 
 CONTENT_TYPE = "application/problem+json"
-CANNOT_TELL = 3
+#: Exit codes of commands, which the same exceptions end with.
+NO, USAGE, CANNOT_TELL = 1, 2, 3
 
 
 class Problem(APIException):
@@ -42,20 +45,25 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response:
         exc = Forbidden()
     if isinstance(exc, APIException):
         return _response(exc.status_code, _detail(exc), path, _headers(exc), _extra(exc))
-    if isinstance(exc, DualWriteError):
+    if isinstance(exc, DualWriteError | RegistryError):
         return _response(_status(exc), str(exc), path, extra={"code": type(exc).__name__})
+    if isinstance(exc, RequestDataTooBig):
+        most = f"The body is too large; {settings.DATA_UPLOAD_MAX_MEMORY_SIZE} bytes are the most."
+        return _response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, most, path)
     log.error("%s failed unexpectedly", path, exc_info=exc)
     if isinstance(exc, DatabaseError):
         return _response(HTTPStatus.SERVICE_UNAVAILABLE, "A database did not do what was asked.", path)
     return _response(HTTPStatus.INTERNAL_SERVER_ERROR, "This failed unexpectedly; the log has it.", path)
 
 
-def _status(exc: DualWriteError) -> HTTPStatus:
+def _status(exc: DualWriteError | RegistryError) -> HTTPStatus:
     if isinstance(exc, UnknownName):
         return HTTPStatus.NOT_FOUND
-    if isinstance(exc, UsageError):
+    if isinstance(exc, UsageError) or exc.exit_code == USAGE:
         return HTTPStatus.BAD_REQUEST
-    if isinstance(exc, Refused | AlreadyRunning | Superseded):
+    if isinstance(exc, Refused | AlreadyRunning | Superseded) or (
+        isinstance(exc, RegistryError) and exc.exit_code == NO
+    ):
         return HTTPStatus.CONFLICT
     if exc.exit_code == CANNOT_TELL:
         return HTTPStatus.SERVICE_UNAVAILABLE
@@ -83,7 +91,8 @@ def _response(
 
 def _detail(exc: APIException) -> str:
     if isinstance(exc, ValidationError):
-        return "The request is not valid; `errors` says why."
+        # Who raises it may say it in a sentence of its own.
+        return str(getattr(exc, "sentence", "The request is not valid; `errors` says why."))
     if isinstance(exc, NotAuthenticated):
         return "Nobody is known to ask: send a key as X-Internal-API-Key, or log in to the admin."
     return str(exc.detail)

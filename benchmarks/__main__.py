@@ -32,6 +32,7 @@ class Benchmark:
 
 
 BENCHMARKS = {
+    "api": Benchmark("benchmarks.api", 1_000_000, "the API beside the bare statement with its JSON, and the engine"),
     "capture": Benchmark(
         "benchmarks.capture", 10_000, "writes through the ORM with the engine's triggers, and without any"
     ),

@@ -1,4 +1,4 @@
-"""The site's addresses: the admin, the operators' API, the metrics."""
+"""The site's addresses: the admin, the consumers' API, the operators' API, the metrics."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -11,5 +11,6 @@ handler500 = "config.errors.server_error"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="admin:index")),
     path("admin/", admin.site.urls),
+    path("", include("registry.api.urls")),
     path("", include("actuator.urls")),
 ]

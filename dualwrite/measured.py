@@ -40,19 +40,19 @@ _told: set[str] = set()
 
 def took(stream: str, store: str, seconds: float) -> None:
     """A transaction in that store took so long."""
-    with _counting():
+    with counting():
         OPERATION.labels(stream, store).observe(max(0.0, seconds))
 
 
 def failed(stream: str, reason: str) -> None:
     """A key, or a batch, could not be applied."""
-    with _counting():
+    with counting():
         APPLY_ERRORS.labels(stream, reason).inc()
 
 
 def compared(stream: str, *, equal: int, different: int) -> None:
     """So many records were read back."""
-    with _counting():
+    with counting():
         COMPARISONS.labels(stream, "equal").inc(max(0, equal))
         COMPARISONS.labels(stream, "different").inc(different)
 
@@ -66,7 +66,8 @@ def kind_of(sqlstate: str) -> str:
 
 
 @contextmanager
-def _counting() -> Iterator[None]:
+def counting() -> Iterator[None]:
+    """Count inside: what cannot be counted is told once, and whoever counts goes on."""
     try:
         yield
     except (OSError, ValueError, RuntimeError) as exc:

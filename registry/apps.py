@@ -10,3 +10,9 @@ class RegistryConfig(AppConfig):
     label = "registry"
     verbose_name = "Instrument registry"
     default_auto_field = "django.db.models.BigAutoField"
+
+    def ready(self) -> None:
+        """Let the API's live parameters be listed."""
+        from registry.reading import parameters
+
+        parameters.register_all()

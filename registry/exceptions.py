@@ -24,6 +24,10 @@ class ImportOptionError(RegistryError):
     exit_code = 2
 
 
+class PlanChangedError(RegistryError):
+    """The import would change something else by now, so nothing was written; look at it again."""
+
+
 class StoreUnreachableError(RegistryError):
     """A database cannot be used."""
 

@@ -20,7 +20,11 @@ AUDIT_LOG_DAYS = _days("AUDIT_LOG_RETENTION_DAYS", 365, "rows of the business au
 TEMP_DATA_DAYS = _days("TEMP_DATA_RETENTION_DAYS", 30, "rows of imported files")
 INDEX_HISTORY_DAYS = _days("INDEX_HISTORY_RETENTION_DAYS", 1095, "ended versions of spells outside of the archive")
 BROKER_API_LOG_DAYS = _days("BROKER_API_LOG_RETENTION_DAYS", 90, "calls of brokers")
+CHANGES_DAYS = _days("CHANGES_RETENTION_DAYS", 400, "changes that consumers may follow, and weights of before,")
+READ_LOG_DAYS = _days("READ_LOG_RETENTION_DAYS", 30, "mismatches of reads and answers to repeated writes")
+CONSUMER_CALLS_DAYS = _days("CONSUMER_CALLS_RETENTION_DAYS", 400, "counts of consumers' calls")
 register(AUDIT_LOG_DAYS, TEMP_DATA_DAYS, INDEX_HISTORY_DAYS, BROKER_API_LOG_DAYS)
+register(CHANGES_DAYS, READ_LOG_DAYS, CONSUMER_CALLS_DAYS)
 
 AUDIT_LOG = declare(
     Subject(
@@ -72,6 +76,50 @@ INDEX_HISTORY = declare(
         minimum_days=90,
     )
 )
+CHANGES = declare(
+    Subject(
+        name="changes",
+        schema=SCHEMA,
+        table="changes",
+        # One without a place was told to nobody yet.
+        dates={"at": "CASE WHEN t.position IS NOT NULL THEN t.at END"},
+        filters=("instrument_key", "index_id"),
+        holds={"instrument_key": "t.instrument_key", "index_id": "t.index_id"},
+        period=CHANGES_DAYS,
+        minimum_days=7,
+    )
+)
+READ_MISMATCHES = declare(
+    Subject(
+        name="read_mismatches",
+        schema=SCHEMA,
+        table="read_mismatches",
+        dates={"at": "t.at"},
+        filters=("stream", "consumer"),
+        period=READ_LOG_DAYS,
+    )
+)
+IDEMPOTENT_WRITES = declare(
+    Subject(
+        name="idempotent_writes",
+        schema=SCHEMA,
+        table="idempotent_writes",
+        dates={"at": "t.at"},
+        filters=("consumer",),
+        period=READ_LOG_DAYS,
+    )
+)
+CONSUMER_CALLS = declare(
+    Subject(
+        name="consumer_calls",
+        schema=SCHEMA,
+        table="consumer_calls",
+        dates={"last_at": "t.last_at"},
+        filters=("consumer", "contract"),
+        period=CONSUMER_CALLS_DAYS,
+        minimum_days=30,
+    )
+)
 INSTRUMENTS = declare(
     Subject(
         name="instruments",
@@ -93,4 +141,12 @@ SEEDS: tuple[dict[str, Any], ...] = (
     {"name": "ingestion_scratch", "table": "ingestion_scratch", "action": "delete", "date": "loaded_at"},
     {"name": "index_history", "table": "index_membership_history", "action": "archive", "date": "ended"},
     {"name": "broker_api_log", "table": "broker_api_log", "action": "delete", "date": "called_at"},
+)
+
+#: Likewise of what came with the API.
+API_SEEDS: tuple[dict[str, Any], ...] = (
+    {"name": "changes", "table": "changes", "action": "delete", "date": "at"},
+    {"name": "read_mismatches", "table": "read_mismatches", "action": "delete", "date": "at"},
+    {"name": "idempotent_writes", "table": "idempotent_writes", "action": "delete", "date": "at"},
+    {"name": "consumer_calls", "table": "consumer_calls", "action": "delete", "date": "last_at"},
 )

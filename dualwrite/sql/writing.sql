@@ -19,3 +19,21 @@ MERGE INTO {table} AS t USING ({source}) AS r ON {match}
  WHEN MATCHED THEN UPDATE SET {assignments}
  WHEN NOT MATCHED THEN INSERT ({written}) VALUES ({values});
 SELECT k.key, (hashtextextended(k.key, 0) & 63)::int FROM ({keys}) AS k ORDER BY k.ordinal
+
+-- name: remove
+-- In one message, so in one transaction, under the same locks: the table has no record of these keys any more; tell those
+-- of which it had one, each with the bits of its hash that are its partition among 64.
+SELECT pg_advisory_xact_lock(25728, locks.number)
+  FROM (SELECT DISTINCT hashtext({stream} || (hashtextextended(k.key, 0) & 255)) AS number
+          FROM ({keys}) AS k WHERE k.key IS NOT NULL ORDER BY 1) AS locks;
+WITH gone AS (DELETE FROM {table} AS t USING ({source}) AS r WHERE {match} AND {is_record} RETURNING {key} AS key)
+SELECT DISTINCT gone.key, (hashtextextended(gone.key, 0) & 63)::int FROM gone
+
+-- name: amend
+-- Likewise: the table's records of these keys have these fields; tell those of which it has one.
+SELECT pg_advisory_xact_lock(25728, locks.number)
+  FROM (SELECT DISTINCT hashtext({stream} || (hashtextextended(k.key, 0) & 255)) AS number
+          FROM ({keys}) AS k WHERE k.key IS NOT NULL ORDER BY 1) AS locks;
+WITH amended AS (UPDATE {table} AS t SET {assignments} FROM ({source}) AS r WHERE {match} AND {is_record}
+                 RETURNING {key} AS key)
+SELECT DISTINCT amended.key, (hashtextextended(amended.key, 0) & 63)::int FROM amended

@@ -1,6 +1,6 @@
 """The write service: canonical records go to the store that takes the writes, and are mirrored before the answer.
 
-`stream.write(records)`, in the order of the data:
+`stream.write(records)`, and `remove` and `amend` likewise, in the order of the data:
 
 1. `records`: each record is checked against the stream's declaration, before any database is asked;
 2. `service` finds the authority, `table` upserts all records in one statement there; the triggers note their keys, as
@@ -30,7 +30,7 @@ How it can fail, and the answer:
 * there are more keys than may be mirrored in a moment (`lane.MOST_KEYS`) → `pending`.
 """
 
-from dualwrite.writing.service import close, write
+from dualwrite.writing.service import amend, close, remove, write
 from dualwrite.written import InStore, Outcome, Written
 
-__all__ = ["InStore", "Outcome", "Written", "close", "write"]
+__all__ = ["InStore", "Outcome", "Written", "amend", "close", "remove", "write"]

@@ -22,11 +22,30 @@ def as_json(stream: Stream, records: Sequence[Mapping[str, object]]) -> str:
     A record maps every field of the stream, those of the key included, to its value: text, a number, a date, a time, a
     truth value, or None where the field may lack one.
     """
+    return _as_json(stream, records, [f.name for f in (*stream.key, *stream.fields)])
+
+
+def keys_as_json(stream: Stream, keys: Sequence[Mapping[str, object]]) -> str:
+    """The same of keys: a mapping has the key's fields and nothing else."""
+    return _as_json(stream, keys, [f.name for f in stream.key])
+
+
+def amended_as_json(stream: Stream, records: Sequence[Mapping[str, object]]) -> tuple[tuple[str, ...], str]:
+    """The same of records with some fields beside the key's, the same in all: the names of these, and the JSON."""
+    if not _is_list(records):
+        raise RecordInvalid("records: a list of mappings is needed")
+    given = set(records[0]) if records and isinstance(records[0], Mapping) else set()
+    fields = tuple(f.name for f in stream.fields if f.name in given)
+    if records and not fields:
+        raise RecordInvalid(f"record 1: nothing to change; the fields are {', '.join(f.name for f in stream.fields)}")
+    return fields, _as_json(stream, records, [*[f.name for f in stream.key], *fields])
+
+
+def _as_json(stream: Stream, records: Sequence[Mapping[str, object]], fields: Sequence[str]) -> str:
     if not _is_list(records):
         raise RecordInvalid("records: a list of mappings is needed")
     if len(records) > MOST_RECORDS:
         raise RecordInvalid(f"{len(records)} records in one call; {MOST_RECORDS} are the most")
-    fields = [f.name for f in (*stream.key, *stream.fields)]
     seen: dict[str, int] = {}
     for number, record in enumerate(records, start=1):
         _check(stream, number, record, fields)

@@ -42,16 +42,42 @@ def write(stream: Stream, given: Sequence[Mapping[str, object]]) -> list[Written
     StoreFailed of the authority, AuthorityUnknown, NotInstalled. Whatever the mirror does raises nothing.
     """
     text = records.as_json(stream, given)
-    if not given:
-        return []
+    return _carry_out(stream, partial(table.put, stream), text) if given else []
+
+
+def remove(stream: Stream, keys: Sequence[Mapping[str, object]]) -> list[Written]:
+    """Remove the records of these keys, each a mapping of the key's fields by name; all of them or none.
+
+    Returns what each store has of those that there were; a key without a record is not among them, as nothing was done
+    about it. Everything else as `write`; the brake judges it on the mirror as any other delete.
+    """
+    text = records.keys_as_json(stream, keys)
+    return _carry_out(stream, partial(table.remove, stream), text) if keys else []
+
+
+def amend(stream: Stream, given: Sequence[Mapping[str, object]]) -> list[Written]:
+    """Change some fields of existing records, the same in all: each maps the key's fields and these to values.
+
+    Returns what each store has of those that there were, as `remove`.
+    """
+    fields, text = records.amended_as_json(stream, given)
+    return _carry_out(stream, partial(table.amend, stream, fields), text) if given else []
+
+
+Put = Callable[[Store, str], list[tuple[str, int]]]
+
+
+def _carry_out(stream: Stream, put: Put, text: str) -> list[Written]:
     # Before anything is written: what is found wrong later could only be told by failing a write that was made.
     seconds = INLINE_RELAY_SECONDS.value()
     began = time.monotonic()
-    store, placed = _to_authority(stream, text)
+    store, placed = _to_authority(stream, put, text)
     job = lane.Job(store, [key for key, _ in placed], dict(placed))
     written = InStore(Outcome.WRITTEN, round((job.since - began) * 1000, 3))
     measured.took(stream.name, store.value, job.since - began)
     reach("write committed")
+    if not placed:
+        return []
     mirrored = _to_mirror(stream, job, seconds)
     return [
         Written(key, {store: written, **({store.peer: mirrored[key]} if mirrored is not None else {})})
@@ -59,11 +85,11 @@ def write(stream: Stream, given: Sequence[Mapping[str, object]]) -> list[Written
     ]
 
 
-def _to_authority(stream: Stream, text: str) -> tuple[Store, list[tuple[str, int]]]:
+def _to_authority(stream: Stream, put: Put, text: str) -> tuple[Store, list[tuple[str, int]]]:
     store = _authorities.get(stream.name) or _read_authority(stream)
     reach("write may begin")
     try:
-        return store, _put(stream, store, text)
+        return store, _put(put, store, text)
     except NotAuthority as exc:
         _authorities.pop(stream.name, None)
         if table.in_callers_transaction(store):
@@ -77,7 +103,7 @@ def _to_authority(stream: Stream, text: str) -> tuple[Store, list[tuple[str, int
         if table.in_callers_transaction(store) or (now := _read_authority(stream)) is store:
             raise
     reach("write may begin again")
-    return now, _put(stream, now, text)
+    return now, _put(put, now, text)
 
 
 def _read_authority(stream: Stream) -> Store:
@@ -86,12 +112,12 @@ def _read_authority(stream: Stream) -> Store:
     return store
 
 
-def _put(stream: Stream, store: Store, text: str) -> list[tuple[str, int]]:
+def _put(put: Put, store: Store, text: str) -> list[tuple[str, int]]:
     """Write, again where another writer was in the way; in a caller's transaction that is the caller's decision."""
     attempts = 1 if table.in_callers_transaction(store) else RETRY_ATTEMPTS.value()
     for left in reversed(range(attempts)):
         try:
-            return table.put(stream, store, text)
+            return put(store, text)
         except table.InTheWay as exc:
             if not left:
                 raise RecordRefused(exc.detail) from exc

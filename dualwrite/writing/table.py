@@ -1,5 +1,6 @@
 """The authority's table: all records of a call by one statement, and what the driver's refusals mean."""
 
+import re
 import select
 from contextlib import nullcontext
 from enum import Enum
@@ -15,10 +16,14 @@ from dualwrite.exceptions import DualWriteError, NotAuthority, NotInstalled, Rec
 from dualwrite.sql import compose
 from dualwrite.stages import Store
 from dualwrite.stores import describe, reaching, require_present
-from dualwrite.stream import Stream
+from dualwrite.stream import Field, Stream
 
 #: Stands for them until the statement is text.
 _JSON = "<the records>"
+#: What is done with them, besides amending named fields.
+PUT, REMOVE = ("<put>",), ("<remove>",)
+#: The fields that an expression over a record uses.
+OF_RECORD = re.compile(r"\br\.(\w+)")
 
 
 class InTheWay(DualWriteError):
@@ -59,9 +64,23 @@ def put(stream: Stream, store: Store, records: str) -> list[tuple[str, int]]:
     In an atomic block of the caller's it is part of it, and a refusal leaves that as it was. Raises NotAuthority,
     RecordRefused, InTheWay, NotInstalled, StoreUnreachable, StoreFailed; nothing is written then.
     """
+    return _carry_out(stream, store, records, PUT)
+
+
+def remove(stream: Stream, store: Store, keys: str) -> list[tuple[str, int]]:
+    """Remove the records of these keys (JSON of `records.keys_as_json`); returns those that had one, as `put`."""
+    return _carry_out(stream, store, keys, REMOVE)
+
+
+def amend(stream: Stream, fields: tuple[str, ...], store: Store, records: str) -> list[tuple[str, int]]:
+    """Give existing records these fields (JSON of `records.amended_as_json`); returns those there were, as `put`."""
+    return _carry_out(stream, store, records, fields)
+
+
+def _carry_out(stream: Stream, store: Store, records: str, what: tuple[str, ...]) -> list[tuple[str, int]]:
     require_present(store)
     connection = connections[store.alias]
-    statement = _statement(stream, store)
+    statement = _statement(stream, store, what)
     if not in_callers_transaction(store):
         _close_if_ended(connection)
         # A database may be set otherwise, and a snapshot from before the lock of a key does not show who just had it.
@@ -106,33 +125,78 @@ def _refused(stream: Stream, store: Store, exc: DatabaseError) -> DualWriteError
     return StoreFailed(f"{describe(store)}: {sentence}")
 
 
-_texts: dict[tuple[str, Store], tuple[Stream, str]] = {}
+_texts: dict[tuple[str, Store, tuple[str, ...]], tuple[Stream, str]] = {}
 
 
-def _statement(stream: Stream, store: Store) -> str:
-    """The statement with a place for the records' JSON, composed once."""
-    known = _texts.get((stream.name, store))
+def _statement(stream: Stream, store: Store, what: tuple[str, ...]) -> str:
+    """The statement with a place for the records' JSON, composed once; `what`: PUT, REMOVE, or the fields to amend."""
+    known = _texts.get((stream.name, store, what))
     if known is None or known[0] is not stream:
+        composers = {PUT: _put, REMOVE: _remove}
+        composed = composers[what](stream, store) if what in composers else _amend(stream, store, what)
         # A percent sign of an expression is its own; the driver takes a single one for the place of a value.
-        text = _put(stream, store).as_string(None).replace("%", "%%").replace(_JSON, "%(records)s")
-        known = _texts[stream.name, store] = (stream, text)
+        text = composed.as_string(None).replace("%", "%%").replace(_JSON, "%(records)s")
+        known = _texts[stream.name, store, what] = (stream, text)
     return known[1]
 
 
-def _put(stream: Stream, store: Store) -> sql.Composed:
-    side, fields = stream.side(store), (*stream.key, *stream.fields)
-    source = compose(
+def _source(fields: tuple[Field, ...]) -> sql.Composed:
+    definitions, names = projection.definitions(fields), projection.names([f.name for f in fields])
+    return compose("writing", "source", json=sql.SQL(_JSON), definitions=definitions, names=names)
+
+
+def _keys(stream: Stream, store: Store, source: sql.Composable) -> sql.Composed:
+    side = stream.side(store)
+    matched = [
+        sql.SQL("{} AS {}").format(projection.expression(side.writes[column]), sql.Identifier(column))
+        for column in side.match
+    ]
+    columns = sql.SQL(", ").join(matched)
+    return compose("writing", "keys", key=projection.key(stream, store), columns=columns, source=source)
+
+
+def _remove(stream: Stream, store: Store) -> sql.Composed:
+    side, source = stream.side(store), _source(stream.key)
+    return compose(
         "writing",
-        "source",
-        json=sql.SQL(_JSON),
-        definitions=projection.definitions(fields),
-        names=projection.names([f.name for f in fields]),
+        "remove",
+        stream=sql.Literal(f"{stream.name}/"),
+        keys=_keys(stream, store, source),
+        key=projection.key(stream, store),
+        table=projection.table(side),
+        source=source,
+        match=projection.match(stream, store),
+        is_record=projection.is_record(side),
     )
+
+
+def _amend(stream: Stream, store: Store, fields: tuple[str, ...]) -> sql.Composed:
+    side = stream.side(store)
+    source = _source((*stream.key, *[field for field in stream.fields if field.name in fields]))
+    # Columns that these fields alone decide, and those that follow from no field.
+    changed = {c: text for c, text in side.writes.items() if set(OF_RECORD.findall(text)) <= set(fields)}
+    assignments = [
+        sql.SQL("{} = {}").format(sql.Identifier(column), projection.expression(text))
+        for column, text in changed.items()
+    ]
+    return compose(
+        "writing",
+        "amend",
+        stream=sql.Literal(f"{stream.name}/"),
+        keys=_keys(stream, store, source),
+        key=projection.key(stream, store),
+        table=projection.table(side),
+        source=source,
+        assignments=sql.SQL(", ").join(assignments),
+        match=projection.match(stream, store),
+        is_record=projection.is_record(side),
+    )
+
+
+def _put(stream: Stream, store: Store) -> sql.Composed:
+    side, source = stream.side(store), _source((*stream.key, *stream.fields))
+    keys = _keys(stream, store, source)
     values = {column: projection.expression(text) for column, text in side.writes.items()}
-    matched = [sql.SQL("{} AS {}").format(values[column], sql.Identifier(column)) for column in side.match]
-    keys = compose(
-        "writing", "keys", key=projection.key(stream, store), columns=sql.SQL(", ").join(matched), source=source
-    )
     # A table of nothing but its key is written, too, so that the key is noted.
     changed = [column for column in values if column not in side.match] or list(side.match[:1])
     return compose(

@@ -1,10 +1,15 @@
 """The domain's logs: they are read, never edited."""
 
+from typing import Any
+
 from django.contrib import admin
+from django.http import HttpRequest
+from django.urls import path
 from django.utils.safestring import SafeString
 
 from dualwrite.admin import ReadOnly
 from dualwrite.admin.reading import readable
+from registry.admin import importing
 from registry.models import AuditLog, BrokerApiLog, IngestionScratch
 
 # ModelAdmin takes its type argument in the stubs only, hence the ignored type-arg below.
@@ -41,11 +46,22 @@ class AuditLogAdmin(Log):
 class IngestionScratchAdmin(Log):
     """The rows of imported files, and what became of them."""
 
+    change_list_template = "admin/registry/ingestionscratch/change_list.html"
     list_display = ("loaded_at", "file", "line", "outcome", "reason")
     list_filter = ("outcome", "loaded_at")
     search_fields = ("file", "reason", "content")
     readonly_fields = ("content_shown",)
     fields = ("loaded_at", "file", "line", "outcome", "reason", *readonly_fields)
+
+    def get_urls(self) -> list[Any]:
+        """Also the page that imports a file."""
+        view = self.admin_site.admin_view(lambda request: importing.page(self.admin_site, request))
+        return [path("import/", view, name="registry_ingestionscratch_import"), *super().get_urls()]
+
+    def changelist_view(self, request: HttpRequest, extra_context: Any = None) -> Any:
+        """Offer that page to whoever may use it."""
+        may = request.user.has_perm(importing.PERMISSION)
+        return super().changelist_view(request, {**(extra_context or {}), "may_import": may})
 
     @admin.display(description="content")
     def content_shown(self, row: IngestionScratch) -> SafeString | str:

@@ -3,13 +3,15 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from registry.importing.difference import Difference
+
 
 @dataclass(frozen=True, slots=True)
 class ImportReport:
     """Counts of the rows of one file; ``read == accepted + rejected + unchanged``, always.
 
     ``unchanged`` rows say what the store already held. ``rejects_path`` holds the rejected rows (only a
-    header when there are none).
+    header when there are none). ``differences`` are what was changed, or would be.
     """
 
     file: str
@@ -18,6 +20,7 @@ class ImportReport:
     rejected: int
     unchanged: int
     rejects_path: Path
+    differences: tuple[Difference, ...] = ()
 
     def counts(self) -> dict[str, int]:
         """The counts by their names."""

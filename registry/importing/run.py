@@ -1,17 +1,18 @@
 """The import of one file from end to end."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 from typing import Any
 
 from dualwrite.stages import Store
 from dualwrite.stores import present
-from registry.exceptions import ImportOptionError
+from registry.exceptions import ImportOptionError, PlanChangedError
 from registry.exchanges import INDICES, Exchange
 from registry.importing import known, members, record, rejects, spells
-from registry.importing.database import REGISTRY, STORES, importing
+from registry.importing.database import REGISTRY, STORES, importing, translated
+from registry.importing.difference import Difference, plan_of
 from registry.importing.layout import Form, Layout
 from registry.importing.listing import Clue, Evidence, gather, wanted
 from registry.importing.member_store import write_members
@@ -38,6 +39,13 @@ class Job:
     columns: Mapping[str, str]
     actor: str
     steps: Steps
+    dry_run: bool = False
+    plan: str | None = None
+
+    def require_plan(self, differences: Sequence[Difference]) -> None:
+        """Raise PlanChangedError when something else would be changed than was looked at."""
+        if self.plan is not None and self.plan != (now := plan_of(differences)):
+            raise PlanChangedError(f"what would be changed is {now} now, and was {self.plan}")
 
 
 def import_file(
@@ -50,6 +58,8 @@ def import_file(
     rejects: str | Path | None = None,
     actor: str = "program",
     steps: Steps | None = None,
+    dry_run: bool = False,
+    plan: str | None = None,
 ) -> ImportReport:
     """Import a CSV file of current members or of membership spells, told apart by its columns.
 
@@ -60,7 +70,11 @@ def import_file(
     transaction or nothing is; nothing is ever deleted; a second import changes nothing. That ``actor`` imported the
     file, and what became of each row, is kept in the registry (``AuditLog``, ``IngestionScratch``).
 
-    Raises ImportFileError, ImportOptionError (nothing was tried), StoreUnreachableError, WriteRefusedError.
+    With ``dry_run`` nothing is written but the rejects: the report says what would be. ``plan`` is that report's: where
+    something else would be changed by now, nothing is.
+
+    Raises ImportFileError, ImportOptionError (nothing was tried), PlanChangedError, StoreUnreachableError,
+    WriteRefusedError.
     """
     source = Path(path)
     target = Path(rejects) if rejects else default_rejects(source)
@@ -71,7 +85,9 @@ def import_file(
         found = [(row, problem(row, layout)) for row in counted(rows, steps)]
     readable = [row for row, wrong in found if wrong is None]
     unreadable = [wrong for _, wrong in found if wrong is not None]
-    job = Job(source, target, index, option, into, layout, readable, unreadable, columns or {}, actor, steps)
+    job = Job(
+        source, target, index, option, into, layout, readable, unreadable, columns or {}, actor, steps, dry_run, plan
+    )
     steps.begin(f"{source.name}: {len(found)} rows read, deciding what each stands for")
     return _import_spells(job) if layout.form is Form.SPELLS else _import_members(job)
 
@@ -80,12 +96,18 @@ def _import_members(job: Job) -> ImportReport:
     clues = [members.clue_of(row, job.index) for row in job.rows]
     decided, rejected = members.decide(job.rows, job.layout, job.index, _evidence(clues, job.option))
     alias = STORES[job.into or present()[0].value]
+    if job.dry_run:
+        with translated(alias):
+            changed, differences = write_members(alias, decided, job.steps, dry_run=True)
+        return _looked_at(job, len(changed), differences, [*job.unreadable, *rejected])
     with recording(), importing(alias):
-        changed = write_members(alias, decided, job.steps)
+        changed, differences = write_members(alias, decided, job.steps)
+        job.require_plan(differences)
         # Inside the transaction of the other store: where this fails, nothing is written there either.
         known.add_indices((member.index_id for member in decided), job.option)
         fates = ((m.row, Outcome.ACCEPTED if m.row.line in changed else Outcome.UNCHANGED, None) for m in decided)
-        return _finish(job, len(changed), fates, [*job.unreadable, *rejected])
+        report = _finish(job, len(changed), fates, [*job.unreadable, *rejected])
+        return replace(report, differences=tuple(differences))
 
 
 def _import_spells(job: Job) -> ImportReport:
@@ -98,16 +120,44 @@ def _import_spells(job: Job) -> ImportReport:
         )
     clues = [members.clue_of(row, index) for row in job.rows]
     parsed, rejected = spells.parse(job.rows, job.layout, index, _evidence(clues, job.option))
+    if job.dry_run:
+        with translated(REGISTRY):
+            stored = stored_spells(index, (spell.instrument_key for spell in parsed), locked=False)
+        decided = spells.compare(parsed, job.layout, stored)
+        refused = [*job.unreadable, *rejected, *decided.rejections]
+        return _looked_at(job, len(decided.new), _new_spells(index, decided.new), refused)
     with recording(), importing(REGISTRY):
         stored = stored_spells(index, (spell.instrument_key for spell in parsed))
         decided = spells.compare(parsed, job.layout, stored)
+        job.require_plan(_new_spells(index, decided.new))
         write_spells(index, decided.new, job.path.name, job.steps)
         known.add_indices([index], job.option)
         fates = chain(
             ((spell.row, Outcome.ACCEPTED, None) for spell in decided.new),
             ((row, Outcome.UNCHANGED, None) for row in decided.unchanged),
         )
-        return _finish(job, len(decided.new), fates, [*job.unreadable, *rejected, *decided.rejections])
+        report = _finish(job, len(decided.new), fates, [*job.unreadable, *rejected, *decided.rejections])
+        return replace(report, differences=tuple(_new_spells(index, decided.new)))
+
+
+def _new_spells(index: str, new: Iterable[spells.Spell]) -> list[Difference]:
+    return [
+        Difference(
+            "spells",
+            (spell.instrument_key, index),
+            None,
+            {"opt_in": spell.days.opt_in, "opt_out": spell.days.opt_out},
+        )
+        for spell in new
+    ]
+
+
+def _looked_at(
+    job: Job, accepted: int, differences: Sequence[Difference], rejected: Sequence[Rejection]
+) -> ImportReport:
+    """The report of what would be done."""
+    rejects.write(job.rejects, job.layout, rejected)
+    return replace(_report(job, accepted, len(rejected)), differences=tuple(differences))
 
 
 def _finish(job: Job, accepted: int, fates: Iterable[Fate], rejected: Sequence[Rejection]) -> ImportReport:

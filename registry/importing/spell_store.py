@@ -12,16 +12,13 @@ from registry.logs import storable
 from registry.models import IndexMembershipHistory, IndexMembershipSpell
 
 
-def stored_spells(index: str, keys: Iterable[str]) -> dict[str, Sequence[Days]]:
+def stored_spells(index: str, keys: Iterable[str], *, locked: bool = True) -> dict[str, Sequence[Days]]:
     """The current spells of an index by instrument key, archived ones too.
 
-    Nobody adds or archives one until the transaction ends.
+    ``locked``: nobody adds or archives one until the transaction ends.
     """
-    connection = connections[REGISTRY]
-    table = connection.ops.quote_name(IndexMembershipHistory._meta.db_table)
-    with connection.cursor() as cursor:
-        # The database's own trigger could otherwise open a spell between this look and the write.
-        cursor.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
+    if locked:
+        _lock()
     found: dict[str, list[Days]] = {}
     for chunk in chunks(keys):
         current = IndexMembershipSpell.objects.using(REGISTRY).filter(index_id=index, superseded_at=None)
@@ -29,6 +26,14 @@ def stored_spells(index: str, keys: Iterable[str]) -> dict[str, Sequence[Days]]:
         for key, spell in rows:
             found.setdefault(key, []).append(Days(spell.lower, spell.upper))
     return dict(found)
+
+
+def _lock() -> None:
+    connection = connections[REGISTRY]
+    table = connection.ops.quote_name(IndexMembershipHistory._meta.db_table)
+    with connection.cursor() as cursor:
+        # The database's own trigger could otherwise open a spell between this look and the write.
+        cursor.execute(f"LOCK TABLE {table} IN EXCLUSIVE MODE")
 
 
 def write_spells(index: str, spells: Iterable[Spell], source: str, steps: Steps) -> None:

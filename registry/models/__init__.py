@@ -8,6 +8,8 @@ instead.
 from registry.models.archive import IndexMembershipHistoryArchive
 from registry.models.audit import AuditLog
 from registry.models.broker import BrokerApiLog
+from registry.models.change import Change, ChangesHead
+from registry.models.consumer import ConsumerCalls, IdempotentWrite, IgnoreRule, ReadMismatch
 from registry.models.history import IndexMembershipHistory
 from registry.models.index import Index
 from registry.models.instrument import Instrument
@@ -18,6 +20,11 @@ from registry.models.spell import IndexMembershipSpell
 __all__ = [
     "AuditLog",
     "BrokerApiLog",
+    "Change",
+    "ChangesHead",
+    "ConsumerCalls",
+    "IdempotentWrite",
+    "IgnoreRule",
     "Index",
     "IndexMembership",
     "IndexMembershipHistory",
@@ -25,4 +32,5 @@ __all__ = [
     "IndexMembershipSpell",
     "IngestionScratch",
     "Instrument",
+    "ReadMismatch",
 ]

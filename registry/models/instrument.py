@@ -3,9 +3,10 @@
 from typing import ClassVar
 
 from django.contrib.postgres.functions import TransactionNow
+from django.contrib.postgres.indexes import GinIndex
 from django.db import models
 from django.db.models import F, Q, Value
-from django.db.models.functions import Concat
+from django.db.models.functions import Collate, Concat
 
 from registry.models import rules
 
@@ -56,6 +57,11 @@ class Instrument(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["isin"], name="instruments_isin"),
             models.Index(fields=["figi"], name="instruments_figi", condition=Q(figi__isnull=False)),
+            models.Index(fields=["symbol"], name="instruments_symbol"),
+            # Pages go by the bytes of the key, in which both stores agree whatever their locales are.
+            models.Index(Collate("instrument_key", "C"), name="instruments_by_key"),
+            # What a search looks through: parts of words, and words that are nearly right.
+            GinIndex(fields=["name", "symbol"], opclasses=["gin_trgm_ops", "gin_trgm_ops"], name="instruments_search"),
         ]
         constraints: ClassVar = [
             models.CheckConstraint(

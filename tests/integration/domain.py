@@ -11,7 +11,7 @@ from dualwrite.stages import Store
 
 EMPTY = {
     Store.REGISTRY: "TRUNCATE instruments, indices, index_memberships, index_membership_history,"
-    " index_membership_history_archive, audit_log, ingestion_scratch, broker_api_log",
+    " index_membership_history_archive, audit_log, ingestion_scratch, broker_api_log, changes",
     Store.SCREENER: "TRUNCATE instruments, index_memberships",
 }
 

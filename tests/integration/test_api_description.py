@@ -16,7 +16,7 @@ from tests.integration.callers import CALLERS, caller, no_worker
 
 DOCS = Path(settings.BASE_DIR) / "docs"
 #: Not of this API: the admin, what leads there, a page to look at, what is not there.
-OTHERS = ("", "admin/", "api/docs/", "^actuator/.*$")
+OTHERS = ("", "admin/", "api/docs/", "^actuator/.*$", r"^(?:api/v1|screener)(?:/.*)?$")
 
 
 def routes() -> set[str]:
@@ -25,7 +25,7 @@ def routes() -> set[str]:
     for pattern in _flat(get_resolver().url_patterns):
         text = str(pattern.pattern)
         if text not in OTHERS:
-            found.add("/" + text.replace("<int:", "{").replace("<str:", "{").replace(">", "}"))
+            found.add("/" + text.replace("<int:", "{").replace("<str:", "{").replace("<path:", "{").replace(">", "}"))
     return found
 
 

@@ -15,6 +15,7 @@ from tests.conftest import url_of
 
 ROOT = Path(__file__).parent.parent.parent
 CASES = {
+    "api": {"resolve_bare", "resolve", "members_bare", "members", "bulk_engine", "bulk"},
     "capture": {
         f"{name}_{table}"
         for name in ("update_1", "update_8", "insert_1", "insert_8", "bulk_create", "update_many")
@@ -58,6 +59,7 @@ CASES = {
     },
 }
 RATIOS = {
+    "api": {"resolve_over_bare", "members_over_bare", "bulk_over_engine"},
     "capture": {"update_1", "update_8", "insert_1", "insert_8", "bulk_create", "update_many"},
     "relay": {
         *(
@@ -102,7 +104,7 @@ def _bench(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[
     )
 
 
-@pytest.mark.parametrize("name", ["capture", "relay", "retention", "status", "switch", "validation", "writing"])
+@pytest.mark.parametrize("name", ["api", "capture", "relay", "retention", "status", "switch", "validation", "writing"])
 @pytest.mark.usefixtures("databases")
 def test_a_benchmark_prints_one_json_object_and_leaves_no_database(name: str) -> None:
     done = _bench(name, "--rows", "100", "--rounds", "1", "--json")
