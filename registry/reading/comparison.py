@@ -6,12 +6,12 @@ A job costs whoever answers one place in a queue. The thread gives up at the dea
 import logging
 import os
 import queue
-import random
 import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from random import SystemRandom
 
 from django.db import DatabaseError, connections, transaction
 
@@ -61,7 +61,7 @@ def job(stream: Stream, consumer: str, asked: Asked, answer: Answer) -> Job | No
     """The answer as a job, where it belongs to the sample."""
     if not answer.route.is_compared or len(present()) < len(Store):
         return None
-    if random.random() * 100 >= COMPARED_PERCENT.value():  # noqa: S311 (a sample, no secret)
+    if SystemRandom().random() * 100 >= COMPARED_PERCENT.value():
         return None
     until = time.monotonic() + DEADLINE_SECONDS.value()
     return Job(stream, consumer, asked, answer, COMPARED_WITH_ITSELF.value(), until)
