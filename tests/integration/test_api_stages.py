@@ -22,7 +22,7 @@ from registry.reading.rollout import place_of
 from tests.conftest import TESTER
 from tests.integration.asking import OLD, V1, api, consumer, got
 from tests.integration.away import CLOSED_PORT, move
-from tests.integration.moving import bring, proven, quick, relay_at_work, relayed
+from tests.integration.moving import bring, eventually, proven, quick, relay_at_work, relayed
 from tests.support import add, at_work, enabled
 
 __all__ = ["api"]
@@ -52,6 +52,12 @@ def asked(client: Client, **query: str) -> tuple[str, str]:
     answer = client.get(f"{V1}/index-memberships", query)
     assert answer.status_code == 200, answer.content
     return answer.headers["Registry-Stage"], answer.headers["Registry-Store"]
+
+
+def asked_at(client: Client, stage: Stage) -> tuple[str, str]:
+    """The same once the stage is known: a thread that reads it meanwhile lets the others go on with the one before."""
+    eventually(lambda: asked(client)[0] == stage.value)
+    return asked(client)
 
 
 def results(mode: str = "ab") -> dict[str, int]:
@@ -103,13 +109,13 @@ def test_each_stage_reads_from_its_store_and_compares_with_the_other_one_at_shad
         try:
             for to in (Stage.SHADOW, Stage.LIVE):
                 bring(moving, to)
-                seen.append(asked(api))
+                seen.append(asked_at(api, to))
             proven(moving)
             rollback(moving, TESTER)
-            seen.append(asked(api))
+            seen.append(asked_at(api, Stage.SHADOW))
             for to in (Stage.LIVE, Stage.RAMPDOWN):
                 bring(moving, to)
-                seen.append(asked(api))
+                seen.append(asked_at(api, to))
         finally:
             ended.set()
         assert writes.result(60) > 10
