@@ -70,7 +70,7 @@ class System:
     def get(self, path: str, accept: str = "application/json") -> Answer:
         """What the web server answers; an error is an answer, too."""
         address = f"http://127.0.0.1:{self.port}{path}"
-        found = httpx.get(address, headers={"Accept": accept}, timeout=ANSWER_SECONDS, trust_env=False)
+        found = httpx.get(address, headers={"Accept": accept, "X-Internal-API-Key": KEY}, timeout=ANSWER_SECONDS, trust_env=False)
         is_json = "json" in found.headers.get("Content-Type", "")
         return Answer(found.status_code, found.json() if is_json else found.text, dict(found.headers))
 
@@ -126,7 +126,7 @@ class System:
             return int(row[0])
 
     def _commands(self) -> dict[str, list[str]]:
-        celery = [sys.executable, "-m", "celery", "-A", "config", "worker", "--concurrency", "1"]
+        celery = [sys.executable, "-m", "celery", "-A", "config", "worker", "-Q", "work,watch", "--concurrency", "1"]
         gunicorn = [sys.executable, "-m", "gunicorn", "-c", "python:config.gunicorn", "config.wsgi"]
         address = ["--bind", f"127.0.0.1:{self.port}", "--workers", "1", "--threads", "4", "--no-control-socket"]
         return {"web": [*gunicorn, *address], "worker": celery, "relay": [*application.MANAGE, "relay"]}
@@ -170,6 +170,7 @@ def _variables(here: dict[str, str], there: dict[str, str], service: str) -> dic
         "CONFIG_SERVICE_URL": service,
         "INTERNAL_API_KEY": KEY,
         "LOG_FORMAT": "json",
+        "HTTPS_ONLY": "false",
         environment.DUAL_WRITE: "true",
     }
     return {**os.environ, **own, **told, "DJANGO_SETTINGS_MODULE": "config.settings"}
