@@ -21,8 +21,6 @@ SECURE_CONTENT_TYPE_NOSNIFF = True
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 SESSION_COOKIE_HTTPONLY = True
-# Ten thousand instruments with long names, written by one request, are a quarter of it.
-DATA_UPLOAD_MAX_MEMORY_SIZE = 16 * 1024 * 1024
 CSRF_COOKIE_HTTPONLY = True
 # Behind so many proxies of ours is this server; what they say of address and protocol is believed, nobody else is.
 NUM_PROXIES = env.int("NUM_PROXIES", 0)
