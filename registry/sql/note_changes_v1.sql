@@ -2,6 +2,8 @@
 -- change is in the feed exactly when it was made. A statement that leaves a record as it was notes nothing, nor does one
 -- of a membership that is inactive before and after: to a reader there is none.
 --
+-- Rows are compared as they are stored (*<>): a column somebody adds may be of a type that has no equality.
+--
 -- Numbers of a table without a cache are drawn at the moment of the insert. Two transactions that change one record do
 -- so one after the other, as its row, or its entry in the unique index, is locked: so the ids of one record's changes
 -- are in the order in which they were made.
@@ -28,7 +30,7 @@ BEGIN
         FROM (SELECT n.instrument_key, instrument_registry.instrument_told_v1(o) AS before,
                   instrument_registry.instrument_told_v1(n) AS after
               FROM written AS n JOIN removed AS o USING (instrument_key)
-              WHERE n IS DISTINCT FROM o) AS c
+              WHERE n *<> o) AS c
         WHERE c.before IS DISTINCT FROM c.after;
     ELSE
         INSERT INTO instrument_registry.changes (instrument_key, before)
@@ -51,7 +53,7 @@ BEGIN
         FROM (SELECT n.instrument_key, n.index_id, instrument_registry.membership_told_v1(o) AS before,
                   instrument_registry.membership_told_v1(n) AS after
               FROM written AS n JOIN removed AS o USING (id)
-              WHERE n IS DISTINCT FROM o) AS c
+              WHERE n *<> o) AS c
         WHERE c.before IS DISTINCT FROM c.after;
     ELSE
         INSERT INTO instrument_registry.changes (instrument_key, index_id, before)
