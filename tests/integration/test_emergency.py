@@ -109,7 +109,8 @@ def test_with_everything_away_both_are_answered_and_say_so(
     assert within_two_seconds(client, DISABLE).status_code == 503
     answer = within_two_seconds(client, RESET)
     assert answer.status_code == 503
-    assert [step["done"] for step in answer.json()["steps"]] == [False] * 6
+    # The breakers are in this process alone where Redis is away, and need nothing else.
+    assert {step["step"] for step in answer.json()["steps"] if step["done"]} <= {"mirror breakers"}
 
 
 def test_the_command_stops_what_can_be_stopped_too(
