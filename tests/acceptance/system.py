@@ -70,7 +70,8 @@ class System:
     def get(self, path: str, accept: str = "application/json") -> Answer:
         """What the web server answers; an error is an answer, too."""
         address = f"http://127.0.0.1:{self.port}{path}"
-        found = httpx.get(address, headers={"Accept": accept, "X-Internal-API-Key": KEY}, timeout=ANSWER_SECONDS, trust_env=False)
+        headers = {"Accept": accept, "X-Internal-API-Key": KEY}
+        found = httpx.get(address, headers=headers, timeout=ANSWER_SECONDS, trust_env=False)
         is_json = "json" in found.headers.get("Content-Type", "")
         return Answer(found.status_code, found.json() if is_json else found.text, dict(found.headers))
 
