@@ -140,3 +140,13 @@ class RunLost(DualWriteError):
     """The run lost the connection that made it the only one, so it says nothing."""
 
     exit_code = 3
+
+
+def first_line(exc: BaseException) -> str:
+    """The sentence of an error; what drivers add in further lines is left out."""
+    return (str(exc).strip().splitlines() or [type(exc).__name__])[0]
+
+
+def may_pass(exc: BaseException) -> bool:
+    """Whether it may be otherwise soon, as a server and no rule was in the way; what was decided against stays so."""
+    return not isinstance(exc, DualWriteError) or exc.exit_code == StoreUnreachable.exit_code

@@ -3,6 +3,8 @@
 import psycopg
 from django.db import Error as DatabaseError
 
+from dualwrite.exceptions import first_line
+
 #: Classes of SQLSTATE that are about values: data, constraints, what a trigger raised.
 OF_VALUES = ("22", "23", "P0")
 
@@ -12,4 +14,4 @@ def said(exc: BaseException) -> str:
     cause = exc.__cause__ if isinstance(exc, DatabaseError) else exc
     if isinstance(cause, psycopg.Error) and (cause.sqlstate or "").startswith(OF_VALUES):
         return f"{type(cause).__name__} ({cause.sqlstate})"
-    return (str(exc).strip().splitlines() or [type(exc).__name__])[0]
+    return first_line(exc)

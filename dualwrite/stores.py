@@ -13,7 +13,7 @@ from django.db import Error as DatabaseError
 from django.db import InterfaceError, OperationalError, connections
 from django.db.backends.utils import CursorWrapper
 
-from dualwrite.exceptions import NoOldStore, StoreFailed, StoreUnreachable
+from dualwrite.exceptions import NoOldStore, StoreFailed, StoreUnreachable, first_line
 from dualwrite.session import DEDICATED, SESSION
 from dualwrite.stages import Stage, Store
 
@@ -60,7 +60,7 @@ def reaching(store: Store) -> Iterator[None]:
         if _answered(exc):
             raise
         _forget(store)
-        raise StoreUnreachable(f"{describe(store)}: {_first_line(exc)}", store.value) from exc
+        raise StoreUnreachable(f"{describe(store)}: {first_line(exc)}", store.value) from exc
 
 
 @contextmanager
@@ -70,7 +70,7 @@ def failing(store: Store) -> Iterator[None]:
         with reaching(store):
             yield
     except (DatabaseError, psycopg.Error) as exc:
-        raise StoreFailed(f"{describe(store)}: {_first_line(exc)}") from exc
+        raise StoreFailed(f"{describe(store)}: {first_line(exc)}") from exc
 
 
 def dedicated(store: Store, purpose: str, *, owner: bool = False, limits: str = "") -> Session:
@@ -120,8 +120,3 @@ def _answered(exc: BaseException) -> bool:
     state = cause.sqlstate if isinstance(cause, psycopg.Error) else None
     # Classes 08 (connection), 57P (shutdown) and 53 (out of resources) mean that the server is not to be had.
     return state is not None and state[:2] not in ("08", "53") and state[:3] != "57P"
-
-
-def _first_line(exc: BaseException) -> str:
-    lines = str(exc).strip().splitlines()
-    return lines[0] if lines else type(exc).__name__

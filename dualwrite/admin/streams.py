@@ -16,7 +16,7 @@ from dualwrite.admin.carry_out import Order, carry_out
 from dualwrite.admin.forms import ConfirmForm
 from dualwrite.admin.reading import OPERATE, ReadOnly, stream_address
 from dualwrite.admin.verbs import Verb
-from dualwrite.exceptions import DualWriteError, UnknownName
+from dualwrite.exceptions import DualWriteError, UnknownName, first_line
 from dualwrite.models import StreamControl
 from dualwrite.stream import Stream, stream_named
 from dualwrite.switch import Actor
@@ -95,7 +95,7 @@ class StreamControlAdmin(ReadOnly, admin.ModelAdmin):  # type: ignore[type-arg]
         except DualWriteError as exc:
             messages.error(request, str(exc))
         except (DatabaseError, psycopg.Error) as exc:
-            first = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
+            first = first_line(exc)
             messages.error(request, f"A database did not do what was asked: {first}")
         else:
             messages.add_message(request, messages.SUCCESS if done.changed else messages.INFO, done.sentence)

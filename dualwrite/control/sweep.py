@@ -16,7 +16,7 @@ from django.db import connections
 
 from dualwrite import outbox, switch
 from dualwrite.control import transition
-from dualwrite.exceptions import DualWriteError
+from dualwrite.exceptions import DualWriteError, first_line
 from dualwrite.models import StreamControl
 from dualwrite.relay import worker
 from dualwrite.relay.fleet import lock_name
@@ -71,7 +71,7 @@ def _swept(stream: Stream, actor: Actor, seconds: float) -> Swept:
         moved = worker.relay_for(stream, seconds)
         return Swept(stream.name, settled, moved.keys, moved.parked)
     except (DualWriteError, DatabaseError, psycopg.Error) as exc:
-        return Swept(stream.name, settled, sentence=(str(exc).strip().splitlines() or [type(exc).__name__])[0])
+        return Swept(stream.name, settled, sentence=first_line(exc))
     finally:
         # Those of the thread, which ends now.
         connections.close_all()

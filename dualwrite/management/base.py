@@ -14,7 +14,7 @@ from django.db import Error as DatabaseError
 from dualwrite import trace
 from dualwrite.configuration.refresh import first_look
 from dualwrite.control import transition
-from dualwrite.exceptions import DualWriteError, UsageError
+from dualwrite.exceptions import DualWriteError, UsageError, first_line
 from dualwrite.stages import Store
 from dualwrite.stores import present
 from dualwrite.stream import Stream, all_streams, stream_named
@@ -46,7 +46,7 @@ class OperatorCommand(BaseCommand):
             self._answer_refusal(options, exc)
             raise CommandError(str(exc), returncode=exc.exit_code) from exc
         except (DatabaseError, psycopg.Error) as exc:
-            first = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
+            first = first_line(exc)
             raise CommandError(f"A database did not do what was asked: {first}", returncode=3) from exc
         except KeyboardInterrupt as exc:
             raise CommandError("interrupted", returncode=130) from exc

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import psycopg
 from django.db import Error as DatabaseError
 
-from dualwrite.exceptions import DualWriteError, StoreUnreachable
+from dualwrite.exceptions import DualWriteError, first_line, may_pass
 from dualwrite.models import RetentionBackup, RetentionPolicy, RetentionRun
 from dualwrite.parameters import RETENTION_ENABLED
 from dualwrite.retention import vault
@@ -44,7 +44,7 @@ def sweep(actor: Actor) -> tuple[list[Swept], list[RetentionBackup]]:
     try:
         return swept, expire(actor, vault.configured())
     except FAULTS as exc:  # what the policies did is told all the same
-        return [*swept, Swept(EXPIRY, None, _first_line(exc), _may_pass(exc))], []
+        return [*swept, Swept(EXPIRY, None, first_line(exc), may_pass(exc))], []
 
 
 def _one(row: RetentionPolicy, actor: Actor) -> Swept:
@@ -52,17 +52,8 @@ def _one(row: RetentionPolicy, actor: Actor) -> Swept:
         approved = is_approved(row, in_force(row))
         made = run(row.name, Order(actor, execute=approved, unattended=True))
     except FAULTS as exc:  # one policy's trouble is no other's
-        return Swept(row.name, None, _first_line(exc), _may_pass(exc))
+        return Swept(row.name, None, first_line(exc), may_pass(exc))
     return Swept(row.name, made, made.error if approved else WAITS.format(name=row.name))
-
-
-def _may_pass(exc: Exception) -> bool:
-    """Whether it was a server, not a rule, that kept it from being done."""
-    return not isinstance(exc, DualWriteError) or exc.exit_code == StoreUnreachable.exit_code
-
-
-def _first_line(exc: Exception) -> str:
-    return (str(exc).strip().splitlines() or [type(exc).__name__])[0]
 
 
 WAITS = "it waits for an approval: manage.py run_retention --approve --policy {name} --reason WHY"

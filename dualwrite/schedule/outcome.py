@@ -6,13 +6,12 @@ from datetime import datetime, timedelta
 from random import SystemRandom
 from typing import Any
 
-from dualwrite.exceptions import AlreadyRunning, DualWriteError, StoreUnreachable
+from dualwrite.exceptions import AlreadyRunning, first_line, may_pass
 from dualwrite.models import TaskStatus
 
 ATTEMPTS = 3
 #: Before the second attempt, doubled before each further one, and up to half of it more or less.
 PAUSE_SECONDS = 20.0
-COULD_NOT_TELL = StoreUnreachable.exit_code
 MOST_SENTENCE = 2_000
 FAILED, REFUSED = "failed", "refused"
 
@@ -42,12 +41,7 @@ def of_error(exc: BaseException) -> Outcome:
     sentence = first_line(exc)[:MOST_SENTENCE]
     if isinstance(exc, AlreadyRunning):
         return Outcome(TaskStatus.REFUSED, sentence)
-    return Outcome(TaskStatus.FAILED, sentence, again=is_passing(exc))
-
-
-def is_passing(exc: BaseException) -> bool:
-    """Whether it may be otherwise soon; what was decided against stays so."""
-    return not isinstance(exc, DualWriteError) or exc.exit_code == COULD_NOT_TELL
+    return Outcome(TaskStatus.FAILED, sentence, again=may_pass(exc))
 
 
 def pause(attempt: int, luck: float | None = None) -> timedelta:
@@ -62,11 +56,6 @@ def next_due(attempt: int, now: datetime, expires_at: datetime | None, luck: flo
     if attempt >= ATTEMPTS or (expires_at is not None and due >= expires_at):
         return None
     return due
-
-
-def first_line(exc: BaseException) -> str:
-    """The sentence of an error; what drivers add in further lines is left out."""
-    return (str(exc).strip().splitlines() or [type(exc).__name__])[0]
 
 
 def _parts(result: Any) -> Iterator[Mapping[str, Any]]:

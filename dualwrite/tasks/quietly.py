@@ -7,9 +7,9 @@ from typing import Any
 import psycopg
 from django.db import Error as DatabaseError
 
-from dualwrite.exceptions import DualWriteError
+from dualwrite.exceptions import DualWriteError, first_line, may_pass
 from dualwrite.said import said
-from dualwrite.schedule.outcome import FAILED, REFUSED, first_line, is_passing
+from dualwrite.schedule.outcome import FAILED, REFUSED
 from dualwrite.schedule.recorded import Recorded
 from dualwrite.switch import Actor
 
@@ -44,5 +44,5 @@ def quietly(work: Callable[[], dict[str, Any]], about: str, subject: str, what: 
 
 def nothing(about: str, subject: str, exc: Exception) -> dict[str, Any]:
     """The result of what was not done: refused, or failed where another attempt may come out otherwise."""
-    status = FAILED if is_passing(exc) else REFUSED
+    status = FAILED if may_pass(exc) else REFUSED
     return {about: subject, "status": status, "sentence": first_line(exc)}

@@ -5,8 +5,8 @@ from typing import Any
 from celery import shared_task
 
 from dualwrite.control.sweep import sweep
+from dualwrite.exceptions import first_line
 from dualwrite.schedule.heal import heal
-from dualwrite.schedule.outcome import first_line
 from dualwrite.schedule.recorded import Recorded
 from dualwrite.switch import Actor
 from dualwrite.tasks.quietly import FAULTS, log

@@ -6,6 +6,7 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
+from dualwrite.exceptions import first_line
 from dualwrite.models import DrillRun, RetentionRun
 from dualwrite.parameters import TASK_RUNS_KEPT_DAYS
 from dualwrite.retention.drill import drill
@@ -13,7 +14,7 @@ from dualwrite.retention.restore import Asked, restore
 from dualwrite.retention.run import Order, run
 from dualwrite.retention.sweep import Swept, sweep
 from dualwrite.schedule import rows
-from dualwrite.schedule.outcome import FAILED, REFUSED, first_line
+from dualwrite.schedule.outcome import FAILED, REFUSED
 from dualwrite.schedule.recorded import Recorded
 from dualwrite.switch import Actor
 from dualwrite.tasks.quietly import FAULTS, HARD, SCHEDULE, SOFT, Ordered, log, nothing, quietly

@@ -107,3 +107,17 @@ def waiting_of(stream: Stream, store: Store, keys: Sequence[str]) -> dict[str, W
     with cursor(store) as found:
         found.execute(statement("validation", "waiting"), {"lanes": stream.lanes, "keys": list(keys)})
         return {str(key): Waiting((first, head), float(age)) for key, first, age, head in found.fetchall()}
+
+
+def look_at(stream: Stream, authority: Store, keys: Sequence[str], rule: Rule) -> dict[str, Look]:
+    """A look at each key; it does not rest when it is noted and not relayed, or was written between the two reads."""
+    before = read(stream, authority, keys, rule)
+    waiting = waiting_of(stream, authority, keys)
+    mirror = read(stream, authority.peer, keys, rule)
+    after = read(stream, authority, keys, rule)
+    return {
+        key: Look(
+            after.get(key, NOTHING), mirror.get(key, NOTHING), waiting.get(key), before.get(key) != after.get(key)
+        )
+        for key in keys
+    }

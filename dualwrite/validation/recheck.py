@@ -8,7 +8,7 @@ from dualwrite.runs import Watch
 from dualwrite.stages import Store
 from dualwrite.stores import reaching
 from dualwrite.stream import Stream
-from dualwrite.validation.look import NOTHING, Look, Waiting, read, waiting_of
+from dualwrite.validation.look import Look, Waiting, look_at
 from dualwrite.validation.merge import ONE_BY_ONE
 from dualwrite.validation.tolerance import Rule
 from dualwrite.validation.verdict import History, Kind, Verdict
@@ -69,7 +69,7 @@ class _Judge:
     def look(self, keys: Sequence[str]) -> list[Verdict]:
         """Look at the keys once more; returns the verdicts."""
         settled, self.unsettled = [], []
-        for key, look in _look(self._stream, self._authority, keys, self._rule).items():
+        for key, look in look_at(self._stream, self._authority, keys, self._rule).items():
             before = self._seen.pop(key, None)
             if look.rests and look.agrees(self._rule):
                 continue
@@ -111,20 +111,6 @@ class _Judge:
         ones, others = (json.loads(side.shown) for side in sides)
         counts = sides[0].count, sides[1].count
         return Verdict(kind, key, ones, others, history, ordered, counts, MANY if look.is_large else "")
-
-
-def _look(stream: Stream, authority: Store, keys: Sequence[str], rule: Rule) -> dict[str, Look]:
-    """A look at each key; it does not rest when it is noted and not relayed, or was written between the two reads."""
-    before = read(stream, authority, keys, rule)
-    waiting = waiting_of(stream, authority, keys)
-    mirror = read(stream, authority.peer, keys, rule)
-    after = read(stream, authority, keys, rule)
-    return {
-        key: Look(
-            after.get(key, NOTHING), mirror.get(key, NOTHING), waiting.get(key), before.get(key) != after.get(key)
-        )
-        for key in keys
-    }
 
 
 def _parked(stream: Stream, keys: Sequence[str]) -> set[str]:

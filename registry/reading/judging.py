@@ -2,13 +2,13 @@
 
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
 from dualwrite.stages import Store
 from dualwrite.stream import Stream, key_text
-from dualwrite.validation.look import NOTHING, Look, read, waiting_of
+from dualwrite.validation.look import Look, look_at
 from dualwrite.validation.tolerance import Rule
 from registry.reading.records import Record
 
@@ -74,7 +74,7 @@ def resting(stream: Stream, authority: Store, keys: Sequence[str], until: float)
     seen: dict[str, Look] = {}
     left, different = list(keys), set[str]()
     while left:
-        looks = _look(stream, authority, left, rule)
+        looks = look_at(stream, authority, left, rule)
         left = [key for key in left if not (looks[key].rests and looks[key].agrees(rule))]
         settled = [key for key in left if looks[key].rests and looks[key] == seen.get(key)]
         different.update(settled)
@@ -86,16 +86,3 @@ def resting(stream: Stream, authority: Store, keys: Sequence[str], until: float)
             # Nobody tells when a relay has come by; a look too early only means another one.
             pause.wait(PAUSE_SECONDS)
     return different, set(left)
-
-
-def _look(stream: Stream, authority: Store, keys: Sequence[str], rule: Rule) -> Mapping[str, Look]:
-    before = read(stream, authority, keys, rule)
-    waiting = waiting_of(stream, authority, keys)
-    mirror = read(stream, authority.peer, keys, rule)
-    after = read(stream, authority, keys, rule)
-    return {
-        key: Look(
-            after.get(key, NOTHING), mirror.get(key, NOTHING), waiting.get(key), before.get(key) != after.get(key)
-        )
-        for key in keys
-    }

@@ -14,7 +14,7 @@ from dualwrite.stores import Session
 from dualwrite.stream import Stream
 from dualwrite.validation import look as reading
 from dualwrite.validation import recheck
-from dualwrite.validation.look import Look, Records
+from dualwrite.validation.look import Look, Records, look_at
 from dualwrite.validation.run import validate
 from dualwrite.validation.tolerance import Rule
 from dualwrite.validation.verdict import Kind
@@ -26,7 +26,7 @@ KEY = '["NSE:A","NIFTY 50"]'
 
 def look(stream: Stream) -> Look:
     """One look at the key."""
-    return recheck._look(stream, Store.SCREENER, [KEY], Rule(stream.fields))[KEY]
+    return look_at(stream, Store.SCREENER, [KEY], Rule(stream.fields))[KEY]
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def around_reading_the_mirror(
             after()
         return found
 
-    monkeypatch.setattr(recheck, "read", patched)
+    monkeypatch.setattr("dualwrite.validation.look.read", patched)
 
 
 def test_a_row_changed_and_changed_back_between_the_reads_does_not_rest(

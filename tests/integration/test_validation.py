@@ -135,7 +135,7 @@ def test_a_write_that_settles_during_the_run_passes(
         worker.drain(memberships)
         return found
 
-    monkeypatch.setattr(recheck, "waiting_of", relay_after_first_look)
+    monkeypatch.setattr("dualwrite.validation.look.waiting_of", relay_after_first_look)
     assert validate(memberships).status == "passed"
 
 

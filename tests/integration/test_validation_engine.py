@@ -20,7 +20,7 @@ from dualwrite.stream import Field, Stream
 from dualwrite.validation import digest, drill, engine, probe, recheck
 from dualwrite.validation.hashing import Hashing, Method
 from dualwrite.validation.level import Level
-from dualwrite.validation.look import waiting_of
+from dualwrite.validation.look import look_at, waiting_of
 from dualwrite.validation.rows import Rows
 from dualwrite.validation.scope import Scope
 from dualwrite.validation.sides import Side, at_once, opened
@@ -271,7 +271,7 @@ def test_a_key_on_its_way_is_unsettled_and_one_that_nobody_fetches_is_stuck(thin
 def test_a_key_that_waits_does_not_rest_though_both_stores_agree(things: Things) -> None:
     noted(things, key("S1"))
     rule = Rule(FIELDS)
-    looks = recheck._look(THINGS, Store.SCREENER, [key("S1"), key("S2")], rule)
+    looks = look_at(THINGS, Store.SCREENER, [key("S1"), key("S2")], rule)
     assert {one: look.rests for one, look in looks.items()} == {key("S1"): False, key("S2"): True}
     assert all(look.agrees(rule) for look in looks.values())
 
@@ -288,7 +288,7 @@ def test_a_key_that_waits_for_long_while_others_are_relayed_is_not_stuck(
         things.run(store, "DELETE FROM dualwrite.outbox WHERE id = (SELECT min(id) FROM dualwrite.outbox)")
         return seen
 
-    monkeypatch.setattr(recheck, "waiting_of", relaying)
+    monkeypatch.setattr("dualwrite.validation.look.waiting_of", relaying)
     assert found(things.compare()) == {"unsettled": [key("S1")]}
 
 
@@ -363,7 +363,7 @@ def test_a_run_that_is_stopped_ends_in_the_middle_of_a_statement(things: Things)
 def test_no_transaction_stays_open_while_keys_are_waited_for(things: Things, monkeypatch: pytest.MonkeyPatch) -> None:
     things.run(Store.REGISTRY, ONE_OF_EACH[1])
     open_ones: list[int] = []
-    look = recheck._look
+    look = look_at
 
     def looking(*args: object) -> object:
         query = (
@@ -376,7 +376,7 @@ def test_no_transaction_stays_open_while_keys_are_waited_for(things: Things, mon
             open_ones.append(row[0] if row else -1)
         return look(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(recheck, "_look", looking)
+    monkeypatch.setattr(recheck, "look_at", looking)
     assert things.compare().tally.total() == 1
     assert set(open_ones) == {0}
 

@@ -14,7 +14,7 @@ from django.urls import URLPattern, path
 
 from dualwrite.admin.retention.shown import planned
 from dualwrite.admin.retention.verbs import OPERATE, ConfirmForm, Done, Question, Verb, actor, address, buttons
-from dualwrite.exceptions import DualWriteError
+from dualwrite.exceptions import DualWriteError, first_line
 from dualwrite.switch import Actor
 
 TEMPLATES = "admin/dualwrite/retention"
@@ -95,7 +95,7 @@ class OfVerbs(admin.ModelAdmin):  # type: ignore[type-arg]
         except DualWriteError as exc:
             messages.error(request, str(exc))
         except (DatabaseError, psycopg.Error) as exc:
-            first = (str(exc).strip().splitlines() or [type(exc).__name__])[0]
+            first = first_line(exc)
             messages.error(request, f"A database did not do what was asked: {first}")
         else:
             messages.success(request, done.sentence)
