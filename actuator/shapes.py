@@ -16,6 +16,7 @@ from actuator.openapi.shapes import (
     words,
     yes_or_no,
 )
+from dualwrite.breaker import Position
 from dualwrite.models import ValidationStatus
 from dualwrite.monitoring.status import Status
 from dualwrite.stages import Stage, Store
@@ -44,6 +45,18 @@ STREAM = record(
     relayed_total=maybe(count()),
     last_validation=maybe(record(id=count(), status=text(), level=text(), finished_at=maybe(moment()))),
     transition=maybe(text("What is under way or half-done, and what ends it.")),
+    breaker=maybe(
+        record(
+            "Whether writes wait for the mirror; null: there is none.",
+            mirror=STORE,
+            state=one_of(Position),
+            failures=count("In a row, of all processes."),
+            error=text("Of the last failure."),
+            since=maybe(moment("When it opened.")),
+            try_at=maybe(moment("When a write tries the mirror again.")),
+            shared=yes_or_no("False: Redis is away, and each process has its own."),
+        )
+    ),
     rollback_ready=yes_or_no("Whether the way back is open now."),
     blocked_by=many(GATE),
 )

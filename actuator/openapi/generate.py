@@ -9,10 +9,18 @@ from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from drf_spectacular.openapi import AutoSchema
 from rest_framework.permissions import SAFE_METHODS
 
-from actuator.openapi.shapes import Shape, anything, count, record, text
+from actuator.openapi.shapes import Shape, count, many, record, text
 from dualwrite.access.permissions import needed_by
 
 PROBLEM_MEDIA = "application/problem+json"
+FAULT = record(
+    "One of pointer, parameter and header says where.",
+    optional=("pointer", "parameter", "header"),
+    detail=text("What is wrong, and what is valid."),
+    pointer=text("Where in the body, as RFC 6901 has it, after a #."),
+    parameter=text("Which parameter of the query."),
+    header=text("Which header."),
+)
 PROBLEM: Shape = {
     **record(
         "What went wrong, as RFC 9457 has it.",
@@ -23,7 +31,7 @@ PROBLEM: Shape = {
         detail=text("What went wrong, in a sentence."),
         instance=text("The path that was asked."),
         code=text("What kind of refusal of the engine it is, such as `AlreadyRunning`."),
-        errors=anything("By field, what is wrong with it."),
+        errors=many(FAULT, "Each thing that is wrong with what was sent."),
     ),
     # Some say more: the run under way, what was done and what is pending.
     "additionalProperties": True,

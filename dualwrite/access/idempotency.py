@@ -57,7 +57,7 @@ def answered_once(request: Request, answer: Callable[[], Response]) -> Response:
     if key is None:
         return answer()
     if not key.isascii() or not key.isprintable() or not 0 < len(key) <= LONGEST:
-        raise ValidationError({HEADER: [f"valid: 1 to {LONGEST} printable letters of ASCII"]})
+        raise ValidationError([{"header": HEADER, "detail": f"valid: 1 to {LONGEST} printable letters of ASCII"}])
     row, is_mine = _claim(caller_of(request).pk, key, _fingerprint(request))
     if not is_mine:
         return Response(row.answer, status=row.status, headers={**row.headers, REPLAYED: "true"})

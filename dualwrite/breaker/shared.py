@@ -175,16 +175,15 @@ def _moment(seconds: float) -> str | None:
     return datetime.fromtimestamp(seconds, UTC).isoformat() if seconds else None
 
 
-_breakers: dict[str, Breaker] = {}
+_breakers: dict[tuple[str, str], Breaker] = {}
 # Another thread may have had a guard when the process forked.
 os.register_at_fork(after_in_child=_breakers.clear)
 
 
 def breaker_of(mirror: Store) -> Breaker:
     """The breaker of that store as a mirror: of the database, so that two installations share none."""
-    name = describe(mirror)
-    found = _breakers.get(name)
-    return found or _breakers.setdefault(name, Breaker(mirror, name, settings.REDIS_URL))
+    name, url = describe(mirror), settings.REDIS_URL
+    return _breakers.get((name, url)) or _breakers.setdefault((name, url), Breaker(mirror, name, url))
 
 
 def reset(mirrors: tuple[Store, ...]) -> list[Store]:

@@ -11,8 +11,8 @@ from dualwrite.readiness.service import REFUSED, WRONG_KEY, Service
 INDEX = "/actuator"
 #: Whoever asks is answered, with less detail; metrics to this machine itself.
 OPEN = ("/actuator/health", "/actuator/info", "/actuator/prometheus")
-#: What is DOWN is answered with 503, which is an answer.
-ANSWERED = (200, 503)
+#: What is DOWN is answered with 503, and what takes only POST with 405 once whoever asks was let in: both are answers.
+ANSWERED = (200, 405, 503)
 #: Removes rows where it is allowed, so it is asked of a policy that there is not.
 GUARDED, UNKNOWN = "/actuator/retention/run", {"dry_run": False, "policy": "no such policy"}
 

@@ -17,7 +17,7 @@ UPDATE {table} AS t SET {assignments} FROM {staged} AS r WHERE {match}
 SELECT NOT EXISTS (SELECT FROM pg_constraint c
                     WHERE c.contype = 'f' AND c.confrelid = {table_name}::regclass AND c.confdeltype IN ('c', 'n', 'd'))
    AND NOT EXISTS (SELECT FROM pg_trigger g JOIN pg_proc p ON p.oid = g.tgfoid
-                    WHERE g.tgrelid = {table_name}::regclass AND NOT g.tgisinternal AND g.tgtype & 8 <> 0
+                    WHERE g.tgrelid = {table_name}::regclass AND NOT g.tgisinternal AND g.tgtype & 8 <> 0 AND g.tgenabled <> 'D'
                       AND p.pronamespace <> 'dualwrite'::regnamespace)
    AND NOT EXISTS (SELECT FROM pg_rewrite w WHERE w.ev_class = {table_name}::regclass)
 

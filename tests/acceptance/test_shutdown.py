@@ -20,13 +20,14 @@ from dualwrite.stages import Store
 from dualwrite.stores import Session, dedicated
 from dualwrite.stream import Stream
 from ops.local import ports
-from tests.conftest import TESTER
+from tests.conftest import INTERNAL_KEY, TESTER
 from tests.process import ROOT, environment, start
 from tests.support import add, at_work, mirrored, one
 
 pytestmark = pytest.mark.alone
 
 REQUESTS = 4
+KEY = {"X-Internal-API-Key": INTERNAL_KEY}
 ADVISORY = (
     "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
     " AND database = (SELECT oid FROM pg_database WHERE datname = current_database())"
@@ -50,7 +51,7 @@ def serving() -> Iterator[tuple["subprocess.Popen[bytes]", int]]:
     with subprocess.Popen(
         [*command, "--bind", f"127.0.0.1:{port}"],
         cwd=ROOT,
-        env=environment(),
+        env=environment(INTERNAL_API_KEY=INTERNAL_KEY),
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     ) as process:
@@ -89,7 +90,7 @@ def test_requests_under_way_are_answered_and_nothing_is_left_of_the_web_server(r
             with holder.transaction():
                 holder.execute(f"LOCK TABLE {RetentionPolicy._meta.db_table} IN ACCESS EXCLUSIVE MODE".encode())
                 url = f"http://127.0.0.1:{port}/actuator/retention/status"
-                asked = [pool.submit(httpx.get, url, timeout=90) for _ in range(REQUESTS)]
+                asked = [pool.submit(httpx.get, url, headers=KEY, timeout=90) for _ in range(REQUESTS)]
                 waiting = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = %s::regclass"
                 until(lambda: one(registry, waiting, RetentionPolicy._meta.db_table) == REQUESTS)
                 process.send_signal(signal.SIGTERM)

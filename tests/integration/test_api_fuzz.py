@@ -41,7 +41,8 @@ def fuzz(
     monkeypatch.setattr("actuator.view.OperatorView.requests_per_minute", 0)
     unattended(monkeypatch, health, status)
     no_worker(monkeypatch)
-    headers = key_of(role)
+    # What asks here does not unpack.
+    headers = {**key_of(role), "Accept-Encoding": "identity"}
     described = schemathesis.openapi.from_dict(schema())
     described.app = get_wsgi_application()
     results: Any = described.get_all_operations()

@@ -117,6 +117,14 @@ def count(path: str, **headers: str) -> list[int]:
 
 
 @pytest.mark.usefixtures("few")
+def test_calls_of_cheap_addresses_use_up_none_of_a_dear_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("actuator.docs.SchemaView.requests_per_minute", 2)
+    one = keys.create("one", Clearance.VIEWER, TESTER).text
+    assert count("/actuator/retention/status", **{"X-Internal-API-Key": one})[:3] == [200, 200, 200]
+    assert count("/api/schema/", **{"X-Internal-API-Key": one}) == [200, 200, 429, 429, 429]
+
+
+@pytest.mark.usefixtures("few")
 def test_a_caller_has_so_many_requests_a_minute_and_another_one_has_his_own() -> None:
     one, other = (keys.create(name, Clearance.VIEWER, TESTER).text for name in ("one", "other"))
     path = "/actuator/retention/status"

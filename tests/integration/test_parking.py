@@ -34,6 +34,16 @@ def mirror_has(registry: Session, change: LiteralString, back: LiteralString) ->
         registry.execute(back)
 
 
+UNIQUE_NAME: tuple[LiteralString, LiteralString] = (
+    "ALTER TABLE instruments ALTER COLUMN name SET NOT NULL; CREATE UNIQUE INDEX one_name ON instruments (name)",
+    "DROP INDEX one_name; ALTER TABLE instruments ALTER COLUMN name DROP NOT NULL",
+)
+SWAP_NAMES: LiteralString = "UPDATE instruments SET name = CASE name WHEN 'one' THEN 'two' ELSE 'one' END"
+#: As a mirror without the feed: nobody hears of rows that go.
+UNHEARD: LiteralString = "ALTER TABLE instruments DISABLE TRIGGER note_deleted; "
+HEARD: LiteralString = "ALTER TABLE instruments ENABLE TRIGGER note_deleted; "
+
+
 @contextmanager
 def refusing(registry: Session) -> Iterator[None]:
     """A mirror that refuses the sector `bad`, until this ends."""
@@ -207,16 +217,11 @@ def test_rows_that_swap_a_value_that_may_not_be_null_keep_what_is_the_mirrors_ow
     enabled(instruments)
     two_instruments(screener)
     worker.drain(instruments)
-    change: LiteralString = (
-        "ALTER TABLE instruments ADD COLUMN note text DEFAULT gen_random_uuid(), ALTER COLUMN name SET NOT NULL;"
-        " CREATE UNIQUE INDEX one_name ON instruments (name)"
-    )
-    back: LiteralString = (
-        "DROP INDEX one_name; ALTER TABLE instruments ALTER COLUMN name DROP NOT NULL, DROP COLUMN note"
-    )
-    with mirror_has(registry, change, back):
+    more: LiteralString = "; ALTER TABLE instruments ADD COLUMN note text DEFAULT gen_random_uuid()"
+    less: LiteralString = "; ALTER TABLE instruments DROP COLUMN note"
+    with mirror_has(registry, UNHEARD + UNIQUE_NAME[0] + more, HEARD + UNIQUE_NAME[1] + less):
         notes = registry.execute("SELECT symbol, note FROM instruments ORDER BY symbol").fetchall()
-        screener.execute("UPDATE instruments SET name = CASE name WHEN 'one' THEN 'two' ELSE 'one' END")
+        screener.execute(SWAP_NAMES)
         assert worker.drain(instruments) == Moved(keys=2, parked=0)
         assert column(registry, "SELECT name FROM instruments ORDER BY symbol") == ["two", "one"]
         assert registry.execute("SELECT symbol, note FROM instruments ORDER BY symbol").fetchall() == notes
@@ -228,19 +233,29 @@ def test_rows_are_not_taken_out_where_a_foreign_key_would_take_others_along(
     enabled(instruments)
     two_instruments(screener)
     worker.drain(instruments)
-    change: LiteralString = (
-        "ALTER TABLE instruments ALTER COLUMN name SET NOT NULL; CREATE UNIQUE INDEX one_name ON instruments (name);"
-        " CREATE TABLE of_instrument (key text REFERENCES instruments (instrument_key) ON DELETE CASCADE);"
+    more: LiteralString = (
+        "; CREATE TABLE of_instrument (key text REFERENCES instruments (instrument_key) ON DELETE CASCADE);"
         " INSERT INTO of_instrument VALUES ('NSE:A')"
     )
-    back: LiteralString = (
-        "DROP TABLE of_instrument; DROP INDEX one_name; ALTER TABLE instruments ALTER COLUMN name DROP NOT NULL"
-    )
-    with mirror_has(registry, change, back):
-        screener.execute("UPDATE instruments SET name = CASE name WHEN 'one' THEN 'two' ELSE 'one' END")
+    less: LiteralString = "; DROP TABLE of_instrument"
+    with mirror_has(registry, UNHEARD + UNIQUE_NAME[0] + more, HEARD + UNIQUE_NAME[1] + less):
+        screener.execute(SWAP_NAMES)
         assert worker.drain(instruments).parked
         assert one(registry, "SELECT count(*) FROM of_instrument") == 1
         assert ParkedKey.objects.count() == 2
+
+
+def test_rows_are_not_taken_out_where_a_trigger_hears_of_it(
+    screener: Session, registry: Session, instruments: Stream
+) -> None:
+    """The feed would tell consumers that instruments went and came."""
+    enabled(instruments)
+    two_instruments(screener)
+    worker.drain(instruments)
+    with mirror_has(registry, *UNIQUE_NAME):
+        screener.execute(SWAP_NAMES)
+        assert worker.drain(instruments).parked
+        assert one(registry, "SELECT count(*) FROM instrument_registry.changes WHERE after IS NULL") == 0
 
 
 def test_some_parked_keys_are_sent_again_by_name(screener: Session, registry: Session, memberships: Stream) -> None:

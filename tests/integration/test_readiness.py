@@ -47,7 +47,7 @@ pytestmark = pytest.mark.usefixtures("stores")
 NOWHERE = Service("http://127.0.0.1:1")
 #: A broker from which nobody takes.
 BROKER = settings.REDIS_URL.rpartition("/")[0] + "/10"
-RETENTION = ("retention-status",)
+CLOSED = ("retention-status", "emergency-reset")
 KEY = "the-key-of-this-test"
 
 
@@ -68,7 +68,8 @@ class Silent(WSGIRequestHandler):
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[Service]:
     """The web part in a thread of this process, so that its parts can be broken; some of its addresses are enough."""
-    monkeypatch.setattr(index, "LINKS", {name: index.LINKS[name] for name in ("self", "info", "health", *RETENTION)})
+    monkeypatch.setattr(index, "LINKS", {name: index.LINKS[name] for name in ("actuator", "info", "health", *CLOSED)})
+    monkeypatch.setattr(index, "TEMPLATED", {})
     monkeypatch.setattr(health, "HEALTH_WITHIN_SECONDS", 0.1)
     with make_server("127.0.0.1", 0, get_wsgi_application(), handler_class=Silent) as server:
         thread = threading.Thread(target=server.serve_forever, daemon=True)
@@ -181,7 +182,7 @@ def keyed(service: Service, monkeypatch: pytest.MonkeyPatch) -> Service:
 
 
 def test_endpoints_are_asked_with_and_without_a_key(service: Service, keyed: Service) -> None:
-    assert endpoints.check(keyed) == "4 addresses, 2 of them closed without a key; all answer to the key"
+    assert endpoints.check(keyed) == "5 addresses, 3 of them closed without a key; all answer to the key"
     with pytest.raises(NotReady, match="INTERNAL_API_KEY is not set here"):
         endpoints.check(service)
     with pytest.raises(NotReady):

@@ -70,8 +70,8 @@ def test_an_engine_error_says_its_sentence_and_its_kind() -> None:
 
 
 def test_an_invalid_request_lists_its_errors() -> None:
-    data: dict[str, Any] = handle(ValidationError({"to": ["unknown"]}), {}).data
-    assert data["errors"] == {"to": ["unknown"]}
+    data: dict[str, Any] = handle(ValidationError([{"parameter": "to", "detail": "unknown"}]), {}).data
+    assert data["errors"] == [{"parameter": "to", "detail": "unknown"}]
 
 
 def test_a_throttled_request_says_when_to_come_back() -> None:

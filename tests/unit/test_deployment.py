@@ -9,7 +9,7 @@ import pytest
 import yaml
 from django.conf import settings
 
-from ops.local.supervisor import STOP_SECONDS
+from ops.local.supervisor import CONFIG, STOP_SECONDS
 from tests.process import ROOT
 
 UNITS = sorted((ROOT / "ops" / "systemd").glob("*.service"))
@@ -32,7 +32,8 @@ def lines(name: str) -> list[str]:
 def test_the_compose_file_has_every_part_that_run_starts_and_two_relays(compose: dict[str, Any]) -> None:
     services = compose["services"]
     assert services.keys() >= PARTS | {"registry-db", "screener-db", "valkey", "setup"}
-    assert set(STOP_SECONDS) == PARTS
+    # The config service of ./run is a stand-in: elsewhere there is a real one.
+    assert set(STOP_SECONDS) - {CONFIG} == PARTS
     assert services["relay"]["deploy"]["replicas"] == 2
     assert all(services[name]["image"] == "postgres:18" for name in ("registry-db", "screener-db"))
     assert {services[name]["profiles"][0] for name in ("prometheus", "grafana")} == {"monitoring"}
