@@ -29,7 +29,7 @@ from dualwrite.runs import Watch
 from dualwrite.stages import Store
 from dualwrite.stores import Session
 from dualwrite.stream import Stream
-from dualwrite.validation import recheck, result
+from dualwrite.validation import look, recheck, result
 from dualwrite.validation.look import Records, read
 from dualwrite.validation.run import validate
 from dualwrite.validation.tolerance import Rule
@@ -303,6 +303,6 @@ def test_a_key_that_comes_and_goes_between_the_reads_of_a_look_is_no_difference(
             worker.drain(stream)
         return found
 
-    monkeypatch.setattr(recheck, "read", blinking)
+    monkeypatch.setattr(look, "read", blinking)
     assert list(recheck.recheck(memberships, Store.SCREENER, [key_of("BLINK")])) == []
     assert mirrors == [1]
