@@ -31,6 +31,8 @@ COUNTERS = frozenset(
         "registry_validation_runs_total",
         "registry_retention_rows_total",
         "registry_retention_backup_bytes_total",
+        "registry_api_calls_total",
+        "registry_api_comparisons_total",
     }
 )
 #: Each has `_bucket`, `_sum` and `_count`.
@@ -39,6 +41,8 @@ HISTOGRAMS = frozenset(
         "registry_dualwrite_operation_seconds",
         "registry_dualwrite_switch_stall_seconds",
         "registry_validation_duration_seconds",
+        "registry_api_read_seconds",
+        "registry_api_compared_read_seconds",
     }
 )
 #: As they stand in an expression.
