@@ -21,7 +21,7 @@ TEMP_DATA_DAYS = _days("TEMP_DATA_RETENTION_DAYS", 30, "rows of imported files")
 INDEX_HISTORY_DAYS = _days("INDEX_HISTORY_RETENTION_DAYS", 1095, "ended versions of spells outside of the archive")
 BROKER_API_LOG_DAYS = _days("BROKER_API_LOG_RETENTION_DAYS", 90, "calls of brokers")
 CHANGES_DAYS = _days("CHANGES_RETENTION_DAYS", 400, "changes that consumers may follow, and weights of before,")
-READ_LOG_DAYS = _days("READ_LOG_RETENTION_DAYS", 30, "mismatches of reads and answers to repeated writes")
+READ_LOG_DAYS = _days("READ_LOG_RETENTION_DAYS", 30, "mismatches of reads")
 CONSUMER_CALLS_DAYS = _days("CONSUMER_CALLS_RETENTION_DAYS", 400, "counts of consumers' calls")
 register(AUDIT_LOG_DAYS, TEMP_DATA_DAYS, INDEX_HISTORY_DAYS, BROKER_API_LOG_DAYS)
 register(CHANGES_DAYS, READ_LOG_DAYS, CONSUMER_CALLS_DAYS)
@@ -99,16 +99,6 @@ READ_MISMATCHES = declare(
         period=READ_LOG_DAYS,
     )
 )
-IDEMPOTENT_WRITES = declare(
-    Subject(
-        name="idempotent_writes",
-        schema=SCHEMA,
-        table="idempotent_writes",
-        dates={"at": "t.at"},
-        filters=("consumer",),
-        period=READ_LOG_DAYS,
-    )
-)
 CONSUMER_CALLS = declare(
     Subject(
         name="consumer_calls",
@@ -147,6 +137,5 @@ SEEDS: tuple[dict[str, Any], ...] = (
 API_SEEDS: tuple[dict[str, Any], ...] = (
     {"name": "changes", "table": "changes", "action": "delete", "date": "at"},
     {"name": "read_mismatches", "table": "read_mismatches", "action": "delete", "date": "at"},
-    {"name": "idempotent_writes", "table": "idempotent_writes", "action": "delete", "date": "at"},
     {"name": "consumer_calls", "table": "consumer_calls", "action": "delete", "date": "last_at"},
 )

@@ -5,8 +5,9 @@
 
 How it can fail, and the answer: two make the call at once → one makes it, the other is told to come again (409); the
 key comes with another body → 422, as one of both would be answered with what was not asked; the process dies in
-between → after some minutes the call may be made anew, and what it began is found by its own lock; the registry is
-away → 503: whether it was made cannot be told.
+between → after some minutes the call may be made anew, and what it began is found by its own lock; it was only slow →
+it has lost its claim and keeps no answer for whoever took over; the registry is away → 503: whether it was made cannot
+be told.
 """
 
 import hashlib
@@ -15,6 +16,7 @@ from collections.abc import Callable
 from datetime import timedelta
 
 from django.db import IntegrityError, transaction
+from django.db.models import QuerySet
 from django.db.models.functions import Now
 from django.utils import timezone
 from rest_framework.exceptions import APIException, ValidationError
@@ -27,7 +29,7 @@ from dualwrite.models import IdempotentCall
 from dualwrite.stages import Store
 from dualwrite.stores import failing
 
-HEADER, REPLAYED = "Idempotency-Key", "Idempotency-Replayed"
+HEADER, REPLAYED = "Idempotency-Key", "Idempotent-Replayed"
 LONGEST = 200
 KEPT, ABANDONED = timedelta(days=1), timedelta(minutes=5)
 KEPT_HEADERS = ("Location", "Preference-Applied")
@@ -87,6 +89,7 @@ def _claim(caller: str, key: str, fingerprint: str) -> tuple[IdempotentCall, boo
         old = IdempotentCall.objects.filter(pk=row.pk, status=None, begun_at__lt=timezone.now() - ABANDONED)
         if not old.update(begun_at=Now()):
             raise BeingAnswered
+        row.refresh_from_db(fields=["begun_at"])
         return row, True
 
 
@@ -96,8 +99,7 @@ def _keep(row: IdempotentCall, made: Response) -> None:
         return
     headers = {name: made.headers[name] for name in KEPT_HEADERS if name in made.headers}
     with failing(Store.REGISTRY):
-        mine = IdempotentCall.objects.filter(pk=row.pk, status=None)
-        mine.update(status=made.status_code, answer=_plain(made.data), headers=headers)
+        _mine(row).update(status=made.status_code, answer=_plain(made.data), headers=headers)
 
 
 def _plain(data: object) -> object:
@@ -107,7 +109,12 @@ def _plain(data: object) -> object:
 
 def _give_back(row: IdempotentCall) -> None:
     with failing(Store.REGISTRY):
-        IdempotentCall.objects.filter(pk=row.pk, status=None).delete()
+        _mine(row).delete()
+
+
+def _mine(row: IdempotentCall) -> QuerySet[IdempotentCall]:
+    """The row, as long as nobody else has taken it over."""
+    return IdempotentCall.objects.filter(pk=row.pk, begun_at=row.begun_at, status=None)
 
 
 def _fingerprint(request: Request) -> str:

@@ -5,17 +5,14 @@ from typing import Any
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from dualwrite.access.idempotency import answered_once
 from dualwrite.stream import Stream
 from registry.api.body import lists_of
-from registry.api.problems import invalid_body, invalid_parameter
+from registry.api.problems import invalid_body
 from registry.api.query import Query
 from registry.api.view import ApiView
 from registry.bulk.checks import items
-from registry.bulk.idempotency import Answered, once
 from registry.bulk.write import Mode, Order, RecordsRefused, Told, bulk_write, counts_of
-
-KEY_HEADER, REPLAYED = "Idempotency-Key", "Idempotent-Replayed"
-LONGEST_KEY = 255
 
 
 def bulk(view: ApiView, request: Request, stream: Stream, name: str) -> Response:
@@ -23,11 +20,11 @@ def bulk(view: ApiView, request: Request, stream: Stream, name: str) -> Response
     mode = Mode(Query(request, "mode").one_of("mode", list(Mode)) or Mode.ALL)
     given = lists_of(request, name, "end")
 
-    def carry_out() -> Answered:
+    def carry_out() -> Response:
         found = [*items(stream, name, given[name]), *items(stream, "end", given["end"], ends=True)]
-        return Answered(200, answer(write(stream, found, order_of(view, mode))))
+        return Response(answer(write(stream, found, order_of(view, mode))))
 
-    return idempotent(view, request, [request.path, mode, given], carry_out)
+    return answered_once(request, carry_out)
 
 
 def order_of(view: ApiView, mode: Mode) -> Order:
@@ -41,19 +38,6 @@ def write(stream: Stream, found: list[Any], order: Order) -> list[Told]:
         return bulk_write(stream, found, order)
     except RecordsRefused as exc:
         raise invalid_body(exc.faults) from exc
-
-
-def idempotent(view: ApiView, request: Request, told_apart_by: Any, carry_out: Any) -> Response:
-    """Carry it out, once where the request has a key."""
-    key = request.headers.get(KEY_HEADER)
-    if key is None:
-        answered = carry_out()
-    elif not 1 <= len(key.strip()) <= LONGEST_KEY:
-        raise invalid_parameter(KEY_HEADER, f"valid: a text of 1 to {LONGEST_KEY} characters")
-    else:
-        answered = once(view.consumer, key.strip(), told_apart_by, carry_out)
-    headers = {REPLAYED: "true"} if answered.replayed else None
-    return Response(answered.body, status=answered.status, headers=headers)
 
 
 def answer(told: list[Told]) -> dict[str, Any]:

@@ -181,7 +181,11 @@ memberships = _call(
 _WRITTEN = _object(
     {"written": NUMBER, "ended": NUMBER, "absent": NUMBER, "refused": NUMBER, "results": _list({"type": "object"})}
 )
-_CONFLICT = {409: "refused by the store, or under way", 413: "too large"}
+_CONFLICT = {
+    409: "refused by the store, or under way",
+    413: "too large",
+    422: "the Idempotency-Key was used for another call",
+}
 bulk_memberships = _call(
     "bulk_memberships",
     _WRITTEN,

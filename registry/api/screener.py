@@ -11,15 +11,15 @@ from django.utils.http import http_date
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from dualwrite.access.idempotency import answered_once
 from dualwrite.clearance import Clearance
 from registry.api import schema
 from registry.api.body import lists_of
-from registry.api.bulk import idempotent, order_of, write
+from registry.api.bulk import order_of, write
 from registry.api.problems import invalid_body
 from registry.api.query import Query
 from registry.api.view import ApiView, Told, say_where
 from registry.bulk.checks import Fault, Item, items
-from registry.bulk.idempotency import Answered
 from registry.bulk.write import Mode
 from registry.reading import comparison
 from registry.reading.parameters import DEPRECATED_SINCE, SUNSET
@@ -81,14 +81,14 @@ class ScreenerBulkView(ScreenerView):
         Query(request)
         given = lists_of(request, "memberships")["memberships"]
 
-        def carry_out() -> Answered:
+        def carry_out() -> Response:
             found = items(
                 INDEX_MEMBERSHIPS, "memberships", [canonical(number, one) for number, one in enumerate(given)]
             )
             write(INDEX_MEMBERSHIPS, [_old_names(item) for item in found], order_of(self, Mode.ALL))
-            return Answered(200, {"memberships": [old_form(dict(item.record or {})) for item in found]})
+            return Response({"memberships": [old_form(dict(item.record or {})) for item in found]})
 
-        return idempotent(self, request, [request.path, given], carry_out)
+        return answered_once(request, carry_out)
 
 
 def canonical(number: int, given: Any) -> dict[str, Any]:

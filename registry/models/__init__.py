@@ -9,7 +9,7 @@ from registry.models.archive import IndexMembershipHistoryArchive
 from registry.models.audit import AuditLog
 from registry.models.broker import BrokerApiLog
 from registry.models.change import Change, ChangesHead
-from registry.models.consumer import ConsumerCalls, IdempotentWrite, IgnoreRule, ReadMismatch
+from registry.models.consumer import ConsumerCalls, IgnoreRule, ReadMismatch
 from registry.models.history import IndexMembershipHistory
 from registry.models.index import Index
 from registry.models.instrument import Instrument
@@ -23,7 +23,6 @@ __all__ = [
     "Change",
     "ChangesHead",
     "ConsumerCalls",
-    "IdempotentWrite",
     "IgnoreRule",
     "Index",
     "IndexMembership",

@@ -33,32 +33,6 @@ class ConsumerCalls(models.Model):
         return f"{self.consumer} {self.contract} {self.day}: {self.calls}"
 
 
-class IdempotentWrite(models.Model):
-    """A write that came with an ``Idempotency-Key``: what it asked for (a hash) and how it was answered.
-
-    ``answer`` is NULL while it is being made, and stays so when its process dies; after ``claimed_until`` the same
-    request may be made again.
-    """
-
-    consumer = models.TextField()
-    key = models.TextField()
-    request = models.TextField()
-    claimed_until = models.DateTimeField()
-    status = models.IntegerField(null=True)
-    answer = models.JSONField(null=True)
-    at = models.DateTimeField(db_default=TransactionNow(), editable=False)
-
-    class Meta:
-        db_table = "idempotent_writes"
-        default_permissions = ()
-        ordering: ClassVar = ["-id"]
-        indexes: ClassVar = [models.Index(fields=["at"], name="idempotent_writes_at")]
-        constraints: ClassVar = [models.UniqueConstraint(fields=["consumer", "key"], name="idempotent_writes_once")]
-
-    def __str__(self) -> str:
-        return f"{self.consumer} {self.key}"
-
-
 class ReadMismatch(models.Model):
     """A record that a consumer was told, and that the other store tells otherwise: a sample, not all of them.
 

@@ -164,7 +164,7 @@ def test_the_same_call_with_the_same_key_is_made_once(
     first, second = keyed(client, STREAM), keyed(client, STREAM)
     assert (first.status_code, first.json()) == (second.status_code, second.json())
     assert first.headers["Location"] == second.headers["Location"]
-    assert second.headers["Idempotency-Replayed"] == "true"
+    assert second.headers["Idempotent-Replayed"] == "true"
     assert len(ordered) == 1
     other = keyed(client, {**STREAM, "validation_level": "basic"})
     assert (other.status_code, len(ordered)) == (422, 1)

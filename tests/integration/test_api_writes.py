@@ -1,19 +1,23 @@
 """Bulk writes by consumers: each record's outcome in both stores, all or none or each by itself, once for a key."""
 
 import threading
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from django.test import Client
+from django.utils import timezone
 
+from dualwrite.access.idempotency import ABANDONED
 from dualwrite.clearance import Clearance
 from dualwrite.control.handover import hand_over
+from dualwrite.models import IdempotentCall
 from dualwrite.stages import Store
 from dualwrite.stores import Session
 from dualwrite.stream import Stream
 from dualwrite.validation.run import validate
-from registry.bulk import idempotency
-from registry.models import AuditLog, IdempotentWrite, IndexMembershipHistory
+from registry.bulk.write import Told, bulk_write
+from registry.models import AuditLog, IndexMembershipHistory
 from tests.conftest import TESTER
 from tests.integration.asking import OLD, V1, api, consumer, got, posted
 from tests.integration.away import CLOSED_PORT, move
@@ -219,8 +223,8 @@ def test_the_same_request_again_is_answered_as_before_and_writes_nothing(
     assert (again.status_code, again.json(), again.headers["Idempotent-Replayed"]) == (200, first, "true")
     assert column(screener, "SELECT weight FROM index_memberships") == [9]
     other = {"memberships": [record("B")]}
-    problem = posted(api, BULK, other, status=409, **{"Idempotency-Key": "one"})
-    assert "came with another request before" in problem["detail"]
+    problem = posted(api, BULK, other, status=422, **{"Idempotency-Key": "one"})
+    assert "was used for another call" in problem["detail"]
     # Keys are the consumer's own.
     assert posted(consumer("other", Clearance.OPERATOR), BULK, other, **{"Idempotency-Key": "one"})["written"] == 1
     refused = posted(api, BULK, {"memberships": [record("C", 200)]}, status=400, **{"Idempotency-Key": "two"})
@@ -232,29 +236,49 @@ def test_the_same_request_again_is_answered_as_before_and_writes_nothing(
 def test_of_the_same_request_made_twice_at_once_one_is_carried_out(
     api: Client, stores: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    inside, go = threading.Event(), threading.Event()
-    carried = []
+    inside, go, carried = threading.Event(), threading.Event(), []
 
-    def slowly() -> idempotency.Answered:
+    def write(*given: Any) -> list[Told]:
         carried.append(1)
         inside.set()
         assert go.wait(30)
-        return idempotency.Answered(200, {"done": True})
+        return bulk_write(*given)
 
-    with at_work(lambda: idempotency.once("pricing", "k", {}, slowly)) as first:
+    monkeypatch.setattr("registry.api.bulk.bulk_write", write)
+    body, key = {"memberships": [record("A")]}, {"Idempotency-Key": "one"}
+    with at_work(lambda: posted(api, BULK, body, **key)) as first:
         assert inside.wait(30)
-        with pytest.raises(idempotency.UnderWay):
-            idempotency.once("pricing", "k", {}, slowly)
+        assert "being answered just now" in posted(api, BULK, body, status=409, **key)["detail"]
         go.set()
-        assert first.result(30).body == {"done": True}
-    assert idempotency.once("pricing", "k", {}, slowly).replayed
-    # Its process died: after the claim has ended the request is carried out anew.
-    IdempotentWrite.objects.update(answer=None, status=None)
-    with pytest.raises(idempotency.UnderWay):
-        idempotency.once("pricing", "k", {}, slowly)
-    IdempotentWrite.objects.update(claimed_until="2020-01-01T00:00:00Z")
-    assert not idempotency.once("pricing", "k", {}, slowly).replayed
-    assert len(carried) == 2
+        told = first.result(30)
+    assert posted(api, BULK, body, **key) == told
+    assert len(carried) == 1
+
+
+def test_a_request_that_was_given_up_keeps_no_answer_for_who_took_over(
+    api: Client, stores: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inside, go = ([threading.Event(), threading.Event()] for _ in range(2))
+
+    def write(*given: Any) -> list[Told]:
+        mine = int(inside[0].is_set())
+        inside[mine].set()
+        assert go[mine].wait(30)
+        return bulk_write(*given)
+
+    monkeypatch.setattr("registry.api.bulk.bulk_write", write)
+    body, key = {"memberships": [record("A")]}, {"Idempotency-Key": "one"}
+    with at_work(lambda: posted(api, BULK, body, **key)) as slow:
+        assert inside[0].wait(30)
+        IdempotentCall.objects.update(begun_at=timezone.now() - ABANDONED - timedelta(seconds=1))
+        with at_work(lambda: posted(api, BULK, body, **key)) as second:
+            assert inside[1].wait(30)
+            go[0].set()
+            slow.result(30)
+            assert IdempotentCall.objects.get().status is None
+            go[1].set()
+            told = second.result(30)
+    assert posted(api, BULK, body, **key) == told
 
 
 def test_who_wrote_how_much_is_in_the_business_audit(api: Client) -> None:
