@@ -56,7 +56,7 @@ def keep_busy(stop: threading.Event) -> None:
 
 
 @pytest.mark.alone
-@pytest.mark.parametrize("relays", [1, 4])
+@pytest.mark.parametrize("relays", [pytest.param(1, marks=pytest.mark.deep), 4])
 def test_a_killed_fleet_converges_with_only_the_poison_parked(
     screener: Session, registry: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch, relays: int
 ) -> None:

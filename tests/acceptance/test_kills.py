@@ -57,7 +57,7 @@ def killed_at_the_end(*arguments: str, **changes: str) -> Iterator["subprocess.P
         process.communicate()
 
 
-@pytest.mark.parametrize("relays", [1, 2, 4])
+@pytest.mark.parametrize("relays", [1, pytest.param(2, marks=pytest.mark.deep), 4])
 def test_killed_relays_lose_nothing(
     screener: Session, memberships: Stream, monkeypatch: pytest.MonkeyPatch, relays: int
 ) -> None:

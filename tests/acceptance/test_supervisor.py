@@ -96,11 +96,37 @@ def test_all_of_readiness_is_proven_a_second_run_refused_and_everything_stopped_
         second = run(copy, "--port", "1")
         assert second.returncode == 4
         assert re.search(rf"running already .*pid {process.pid}, since \d{{4}}-", second.stderr)
+        require_pages_of_all_processes(copy, log)
         process.send_signal(signal.SIGINT)
         assert process.wait(timeout=60) == 0
         stopped = re.findall(r"stopped (\w+)", log.read_text())
         assert stopped == ["web", "beat", "worker", "watch", "relay", "config", "Valkey", "PostgreSQL"]
     assert left_over(copy) == []
+
+
+def require_pages_of_all_processes(copy: Path, log: Path) -> None:
+    """Every service shows what all its processes count, whatever a killed one left."""
+    web = psutil.Process(pid_of(copy, "web"))
+    shown = {name: psutil.Process(pid_of(copy, name)).environ() for name in ("worker", "relay")}
+    addresses = [f"127.0.0.1:{shown[name][f'{name.upper()}_METRICS_PORT']}" for name in shown]
+    mine = next(c.laddr.port for c in web.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
+    for address in (*addresses, f"127.0.0.1:{mine}"):
+        assert processes.until(partial(is_shown, address), 30), log.read_text()
+    asked = [requests(page(f"127.0.0.1:{mine}")) for _ in range(20)]
+    assert asked == sorted(asked)
+    assert asked[-1] - asked[0] == 19, "each page is that of one process, not of all"
+    left_by_killed(copy).touch()
+    web.children()[0].kill()
+    assert processes.until(lambda: len(web.children()) == 2, 20)
+    after = page(f"127.0.0.1:{mine}")
+    assert requests(after) > asked[-1]
+    assert "registry_metrics_unreadable_files 1.0" in after
+    assert "registry_dualwrite_stage" in after
+
+
+def left_by_killed(copy: Path) -> Path:
+    """A file of counts without a byte in it."""
+    return copy / "var" / "metrics" / "web" / "counter_1.db"
 
 
 def test_what_is_killed_comes_back_and_after_the_supervisor_the_next_run_takes_over(copy: Path) -> None:
@@ -112,39 +138,17 @@ def test_what_is_killed_comes_back_and_after_the_supervisor_the_next_run_takes_o
         assert processes.until(lambda: not set(before.values()) & set(pids(copy)), 30), log.read_text()
         assert processes.until(lambda: log.read_text().count("started PostgreSQL") == 2, 30), log.read_text()
         assert run(copy, "psql", "screener", "-Atc", "SELECT 'alive'").stdout == "alive\n"
+        left_by_killed(copy).touch()
         orphans = [psutil.Process(pid) for pid in pids(copy)]
         process.kill()
     with serving(copy) as (process, log):
         for name in NAMES:
             assert f"stopped {name}, left behind by a ./run that was killed" in log.read_text()
         assert not [each for each in orphans if processes.alive(each)]
+        assert not left_by_killed(copy).exists()
         assert run(copy, "stop").returncode == 0
         assert process.wait(timeout=10) == 0
     assert left_over(copy) == []
-
-
-def test_every_service_shows_what_all_its_processes_count_whatever_a_killed_one_left(copy: Path) -> None:
-    with serving(copy) as (process, log):
-        web = psutil.Process(pid_of(copy, "web"))
-        shown = {name: psutil.Process(pid_of(copy, name)).environ() for name in ("worker", "relay")}
-        addresses = [f"127.0.0.1:{shown[name][f'{name.upper()}_METRICS_PORT']}" for name in shown]
-        mine = next(c.laddr.port for c in web.net_connections("tcp") if c.status == psutil.CONN_LISTEN)
-        for address in (*addresses, f"127.0.0.1:{mine}"):
-            assert processes.until(partial(is_shown, address), 30), log.read_text()
-        asked = [requests(page(f"127.0.0.1:{mine}")) for _ in range(20)]
-        assert asked == sorted(asked)
-        assert asked[-1] - asked[0] == 19, "each page is that of one process, not of all"
-        (copy / "var" / "metrics" / "web" / "counter_1.db").touch()
-        web.children()[0].kill()
-        assert processes.until(lambda: len(web.children()) == 2, 20)
-        after = page(f"127.0.0.1:{mine}")
-        assert requests(after) > asked[-1]
-        assert "registry_metrics_unreadable_files 1.0" in after
-        assert "registry_dualwrite_stage" in after
-        process.send_signal(signal.SIGTERM)
-        process.wait(timeout=60)
-    with serving(copy):
-        assert not (copy / "var" / "metrics" / "web" / "counter_1.db").exists()
 
 
 def is_shown(address: str) -> bool:
@@ -178,8 +182,8 @@ def kill_postgres(supervisor: int) -> None:
 
 
 def test_with_the_state_directory_deleted_a_signal_still_ends_everything(copy: Path) -> None:
-    with serving(copy):
-        """Killed at once: the next one joins servers that are not its children."""
+    assert run(copy, "psql", "screener", "-Atc", "SELECT 1").stdout == "1\n"
+    # So ./run joins servers that are not its children.
     with serving(copy) as (process, log):
         web, family = pid_of(copy, "web"), psutil.Process(process.pid).children(recursive=True)
         assert processes.until(lambda: deleted(copy / "var"), 20)

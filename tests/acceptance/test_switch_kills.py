@@ -118,10 +118,10 @@ def sessions(screener: Session, registry: Session, monkeypatch: pytest.MonkeyPat
     return {Store.SCREENER: screener, Store.REGISTRY: registry}
 
 
-def test_ten_thousand_writes_and_twenty_kills(
+def test_four_thousand_writes_and_eight_kills(
     tmp_path: Path, memberships: Stream, sessions: dict[Store, Session]
 ) -> None:
-    histories(tmp_path, memberships, sessions, writes=10_000, kills=20)
+    histories(tmp_path, memberships, sessions, writes=4_000, kills=8)
 
 
 @pytest.mark.deep

@@ -13,7 +13,7 @@ def test_buckets_have_about_as_many_rows_whatever_the_size(rows: int, buckets: i
     assert digest.bucket_count(rows) == buckets
 
 
-@pytest.mark.parametrize("total", [0, 1, 32_768, 49_152, 49_153, 10_000_000])
+@pytest.mark.parametrize("total", [0, 1, 32_768, 49_152, 49_153, 1_000_000])
 @pytest.mark.parametrize("seconds", [0.01, 1.5, 60.0])
 def test_ranges_follow_on_each_other_and_the_last_is_open(
     total: int, seconds: float, monkeypatch: pytest.MonkeyPatch
