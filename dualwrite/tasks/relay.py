@@ -5,7 +5,7 @@ from typing import Any
 from celery import shared_task
 
 from dualwrite.control.sweep import sweep
-from dualwrite.exceptions import first_line
+from dualwrite.said import said
 from dualwrite.schedule.heal import heal
 from dualwrite.schedule.recorded import Recorded
 from dualwrite.switch import Actor
@@ -27,7 +27,7 @@ def _healed() -> list[dict[str, Any]]:
     try:
         done = heal()
     except FAULTS as exc:
-        log.warning("the schedule: %s", first_line(exc))
+        log.warning("the schedule: %s", said(exc))
         return []
     if not any(done.as_data().values()):
         return []

@@ -6,13 +6,13 @@ from typing import Any
 from celery import shared_task
 from django.utils import timezone
 
-from dualwrite.exceptions import first_line
 from dualwrite.models import DrillRun, RetentionRun
 from dualwrite.parameters import TASK_RUNS_KEPT_DAYS
 from dualwrite.retention.drill import drill
 from dualwrite.retention.restore import Asked, restore
 from dualwrite.retention.run import Order, run
 from dualwrite.retention.sweep import Swept, sweep
+from dualwrite.said import said
 from dualwrite.schedule import rows
 from dualwrite.schedule.outcome import FAILED, REFUSED
 from dualwrite.schedule.recorded import Recorded
@@ -31,7 +31,7 @@ def run_all() -> list[dict[str, Any]]:
     try:
         swept, _ = sweep(SCHEDULE)
     except FAULTS as exc:
-        log.warning("retention: %s", first_line(exc))
+        log.warning("retention: %s", said(exc))
         return [nothing("policy", "all", exc)]
     for one in swept:
         if one.sentence:
@@ -44,7 +44,7 @@ def _forget_old_runs() -> None:
         now = timezone.now()
         rows.prune(now - timedelta(days=TASK_RUNS_KEPT_DAYS.value()), [SWEEP], now - QUIET)
     except FAULTS as exc:
-        log.warning("old runs of tasks stay: %s", first_line(exc))
+        log.warning("old runs of tasks stay: %s", said(exc))
 
 
 @shared_task(base=Ordered, name="dualwrite.retention.run_policy", soft_time_limit=SOFT, time_limit=HARD)

