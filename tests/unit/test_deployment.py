@@ -18,7 +18,7 @@ from tests.process import ROOT
 
 UNITS = sorted((ROOT / "ops" / "systemd").glob("*.service"))
 PARTS = {"web", "worker", "watch", "beat", "relay"}
-STORES = {name: "postgresql://nobody@127.0.0.1:1/none" for name in ("DATABASE_URL", "SCREENER_DATABASE_URL")}
+STORES = dict.fromkeys(("DATABASE_URL", "SCREENER_DATABASE_URL"), "postgresql://nobody@127.0.0.1:1/none")
 ENVIRONMENT = {**os.environ, **STORES, "SECRET_KEY": "of a test of the image", "REDIS_URL": "redis://127.0.0.1:1/0"}
 VARIABLE = re.compile(r"\$\{(\w+)(:[?-])?([^}]*)\}")
 
