@@ -17,8 +17,8 @@ DROP FUNCTION
     instrument_registry.note_memberships_v1(),
     instrument_registry.note_truncated_instruments_v1(),
     instrument_registry.number_changes_v1(integer),
-    instrument_registry.instrument_told_v1(instrument_registry.instruments),
-    instrument_registry.membership_told_v1(instrument_registry.index_memberships)
+    instrument_registry.instrument_told_v1(text, text, text, text, text, text, text, numeric, numeric, boolean),
+    instrument_registry.membership_told_v1(boolean, numeric, text, date)
 CASCADE;
 """
 #: The task's name (registry.tasks).
