@@ -65,6 +65,10 @@ class Inline(Pipe):
     def _balance(self) -> None:
         """Nothing either."""
 
+    def _is_to_end(self) -> bool:
+        """Never: the writer's patience is the limit of every statement."""
+        return False
+
     def mirror(self, keys: Sequence[str], parts: Mapping[str, int] | None = None) -> dict[str, str]:
         """Make the mirror equal for these keys, now; returns those that are parked, with the error.
 

@@ -2,7 +2,7 @@
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
@@ -57,6 +57,10 @@ class Moved:
     spared: str = ""
 
 
+class _Ended(Exception):
+    """The batch is left in the middle: what was applied is, and all of it is noted still."""
+
+
 class Pipe:
     """Opened for the way in force; a switch makes it stale, and it then raises Superseded.
 
@@ -93,6 +97,8 @@ class Pipe:
         self._group: Reader | None = None
         self._horizon = Horizon()
         self._again_at, self._batches = 0.0, 0
+        #: Asked where a batch takes long, as records of it are refused.
+        self.told_to_stop: Callable[[], bool] = lambda: False
         #: Why the mirror is spared; empty when it is not.
         self.spared = ""
         self.partitions: list[int] = []
@@ -233,6 +239,10 @@ class Pipe:
             self._ahead.drop()
             brake.hold(self.stream, self._registry, exc.detail)
             raise
+        except _Ended:
+            batch.reader.forget()
+            self._ahead.drop()
+            return Moved(wanted=not self.told_to_stop())
         self._turn()
         return Moved(batch.taken.keys, parked, spared=self.spared)
 
@@ -318,9 +328,15 @@ class Pipe:
             if low == high:
                 failed[self._reader.key_at(low)] = refused(exc)
                 return
+            if self._is_to_end():
+                raise _Ended from exc
             middle = (low + high) // 2
             self._apply(low, middle, failed)
             self._apply(middle + 1, high, failed)
+
+    def _is_to_end(self) -> bool:
+        """Whether somebody waits for the end of a batch whose records are refused, which may take minutes."""
+        return self.told_to_stop() or (not self._insist and self._presence.wanted(self.partitions))
 
     def _make_equal(self, low: int, high: int) -> Applied:
         try:

@@ -35,11 +35,13 @@ class Lane:
     """One stream of a worker: its pipe when open, and what it last said, so that a trouble is logged once.
 
     A patient lane waits troubles out; one that is not raises them. `only`: its partitions, if not its share of all.
+    `told_to_stop`: whether it is to leave a batch in the middle.
     """
 
     stream: Stream
     patient: bool = True
     only: Sequence[int] = ()
+    told_to_stop: Callable[[], bool] = lambda: False
     pipe: Pipe | None = None
     said: str = ""
     try_again_at: float = 0.0
@@ -96,6 +98,8 @@ class Lane:
         if self.pipe is None:
             self._settle()
             self.pipe = open_pipe(self.stream, only=self.only)
+            if self.pipe is not None:
+                self.pipe.told_to_stop = self.told_to_stop
             self.check_at = time.monotonic() + CHECK_SECONDS
         if self.pipe is None:
             # Nothing is mirrored yet: look again soon.
@@ -135,7 +139,9 @@ class Lane:
 
 
 def run(streams: Sequence[Stream], stop: threading.Event, only: Sequence[int] = ()) -> None:
-    """Relay until `stop` is set; the batch in hand is finished first. `only`: these partitions, instead of its share.
+    """Relay until `stop` is set. `only`: these partitions, instead of its share.
+
+    The batch in hand is finished first, but one whose records are refused, which are tried one by one then.
 
     Each stream has a thread of its own, so that one whose keys are parked one by one, or whose store is slow, holds no
     other one up. What ends one of them unforeseen stops the others and is raised.
@@ -151,7 +157,7 @@ def run(streams: Sequence[Stream], stop: threading.Event, only: Sequence[int] = 
 
 
 def _relay(stream: Stream, stop: threading.Event, only: Sequence[int]) -> None:
-    lane, pause = Lane(stream, only=only), BUSY_POLL_SECONDS
+    lane, pause = Lane(stream, only=only, told_to_stop=stop.is_set), BUSY_POLL_SECONDS
     try:
         while not stop.is_set():
             moved = lane.step()
