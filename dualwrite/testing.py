@@ -29,6 +29,11 @@ SELECT setval(s.seqrelid::regclass, s.seqstart, false)
  WHERE c.relnamespace::regnamespace::text IN ('public', 'instrument_registry') AND c.relname NOT IN
        ('django_migrations', 'django_content_type', 'auth_permission')
 """
+#: A test that turned a trigger off need not have turned it on again: the tables' own stay when the engine goes.
+_SILENCED = """
+SELECT DISTINCT t.tgrelid::regclass::text FROM pg_trigger t JOIN pg_class c ON c.oid = t.tgrelid
+ WHERE t.tgenabled = 'D' AND c.relnamespace::regnamespace::text IN ('public', 'instrument_registry')
+"""
 
 
 def reset_stores() -> None:
@@ -49,4 +54,7 @@ def _reset(store: Store) -> None:
         if tables:
             cursor.execute(f"TRUNCATE {', '.join(tables)} CASCADE")
         cursor.execute(_RESTART)
+        cursor.execute(_SILENCED)
+        for (table,) in cursor.fetchall():
+            cursor.execute(f"ALTER TABLE {table} ENABLE TRIGGER ALL")
     capture.install(store)
