@@ -100,6 +100,8 @@ def _look(site: admin.AdminSite, request: HttpRequest) -> HttpResponse:
         "content": base64.b64encode(content).decode(),
         "differences": differences[:SHOWN],
         "more": max(0, len(differences) - SHOWN),
+        "lacking": done.report.lacking[:SHOWN],
+        "more_lacking": max(0, len(done.report.lacking) - SHOWN),
         "rejected": rejected[:SHOWN],
     }
     return _shown(site, request, form, **found)

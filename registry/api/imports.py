@@ -18,7 +18,7 @@ from registry.api.view import ApiView
 from registry.bulk.checks import Fault
 from registry.importing.upload import Imported, Sent, import_sent
 
-#: So many differences and rejected rows are told; the counts are of all.
+#: So many differences, lacking members and rejected rows are told; the counts are of all.
 TOLD = 1_000
 REJECTED = ("line", "column", "reason")
 
@@ -89,6 +89,8 @@ def _answer(done: Imported, *, applies: bool) -> dict[str, Any]:
         **report.counts(),
         "differences": [one.as_data() for one in report.differences[:TOLD]],
         "more_differences": max(0, len(report.differences) - TOLD),
+        "lacking": [{"instrument_key": key, "index_id": index} for key, index in report.lacking[:TOLD]],
+        "more_lacking": max(0, len(report.lacking) - TOLD),
         **Rows("rejected_rows", REJECTED, rejected_of(done)[:TOLD]).as_data(),
     }
 

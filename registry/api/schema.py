@@ -238,7 +238,17 @@ screener_bulk = _call(
 )
 _imports = _call(
     "imports",
-    _object({"applied": TRUTH, "plan": TEXT, "read": NUMBER, "accepted": NUMBER, "rejected": NUMBER}),
+    _object(
+        {
+            "applied": TRUTH,
+            "plan": TEXT,
+            "read": NUMBER,
+            "accepted": NUMBER,
+            "rejected": NUMBER,
+            "lacking": _list(_object(MEMBERSHIP_KEY)),
+            "more_lacking": NUMBER,
+        }
+    ),
     _parameter("index", "the index of all rows; spells need it"),
     _parameter("exchange", "the exchange of rows that name none"),
     _parameter("columns", "FIELD=COLUMN, separated by commas: from which column a field is read"),

@@ -11,7 +11,8 @@ class ImportReport:
     """Counts of the rows of one file; ``read == accepted + rejected + unchanged``, always.
 
     ``unchanged`` rows say what the store already held. ``rejects_path`` holds the rejected rows (only a
-    header when there are none). ``differences`` are what was changed, or would be.
+    header when there are none). ``differences`` are what was changed, or would be; ``lacking`` the members (instrument,
+    index) for which the file has no row: nothing is done about them.
     """
 
     file: str
@@ -21,6 +22,7 @@ class ImportReport:
     unchanged: int
     rejects_path: Path
     differences: tuple[Difference, ...] = ()
+    lacking: tuple[tuple[str, str], ...] = ()
 
     def counts(self) -> dict[str, int]:
         """The counts by their names."""

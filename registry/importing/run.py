@@ -13,6 +13,7 @@ from registry.exchanges import INDICES, Exchange
 from registry.importing import known, members, record, rejects, spells
 from registry.importing.database import REGISTRY, STORES, importing, translated
 from registry.importing.difference import Difference, plan_of
+from registry.importing.lacking import lacking
 from registry.importing.layout import Form, Layout
 from registry.importing.listing import Clue, Evidence, gather, wanted
 from registry.importing.member_store import write_members
@@ -99,7 +100,8 @@ def _import_members(job: Job) -> ImportReport:
     if job.dry_run:
         with translated(alias):
             changed, differences = write_members(alias, decided, job.steps, dry_run=True)
-        return _looked_at(job, len(changed), differences, [*job.unreadable, *rejected])
+            absent = lacking(alias, decided)
+        return replace(_looked_at(job, len(changed), differences, [*job.unreadable, *rejected]), lacking=absent)
     with recording(), importing(alias):
         changed, differences = write_members(alias, decided, job.steps)
         job.require_plan(differences)
@@ -107,7 +109,7 @@ def _import_members(job: Job) -> ImportReport:
         known.add_indices((member.index_id for member in decided), job.option)
         fates = ((m.row, Outcome.ACCEPTED if m.row.line in changed else Outcome.UNCHANGED, None) for m in decided)
         report = _finish(job, len(changed), fates, [*job.unreadable, *rejected])
-        return replace(report, differences=tuple(differences))
+        return replace(report, differences=tuple(differences), lacking=lacking(alias, decided))
 
 
 def _import_spells(job: Job) -> ImportReport:

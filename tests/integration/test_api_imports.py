@@ -63,6 +63,21 @@ def test_a_file_is_looked_at_and_then_imported_as_it_was_looked_at(api: Client, 
     assert column(screener, "SELECT sector FROM index_memberships") == ["Software"]
 
 
+@pytest.mark.parametrize("into", list(Store))
+def test_members_that_a_file_lacks_are_told_and_stay(api: Client, into: Store) -> None:
+    for stream in all_streams():
+        enabled(stream)
+        if into is Store.REGISTRY:
+            hand_over(stream, Store.REGISTRY, TESTER)
+    whole = "index_name,symbol,name\nDAX,SAP.DE,SAP SE\nDAX,SIE.DE,Siemens\nDow Jones,AAPL,Apple\n"
+    assert sent(api, whole, apply="true", into=into.value)["lacking"] == []
+    one = "index_name,symbol,name\nDAX,SAP.DE,SAP SE\n"
+    absent = [{"instrument_key": "ETR:SIE", "index_id": "DAX"}]
+    for applies in ("false", "true"):
+        told = sent(api, one, apply=applies, into=into.value)
+        assert (told["lacking"], told["more_lacking"], told["unchanged"]) == (absent, 0, 1)
+
+
 def test_rejected_rows_come_back_as_a_file(api: Client) -> None:
     told = sent(api, accept="text/csv")
     assert told.splitlines() == [
@@ -130,6 +145,10 @@ def test_the_admin_shows_what_a_file_would_change_and_imports_it_when_confirmed(
     assert "Of dax.csv 2 rows were read, 1 accepted, 1 rejected." in told
     assert column(screener, "SELECT symbol FROM instruments") == ["SAP"]
     assert AuditLog.objects.get().actor == "anna"
+    other = SimpleUploadedFile("dax.csv", b"index_name,symbol,name\nDAX,SIE.DE,Siemens\n")
+    shown = anna.post(PAGE, {"file": other}).content.decode()
+    assert "Members that the file does not have" in shown
+    assert "<td>ETR:SAP</td><td>DAX</td>" in shown
     again = anna.post(PAGE, fields, follow=True).content.decode()
     assert "would change something else by now" in again
     broken = anna.post(PAGE, {**fields, "content": "%"}, follow=True).content.decode()
