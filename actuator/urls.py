@@ -67,5 +67,6 @@ urlpatterns = [
     *WATCHING,
     path("api/schema/", SchemaView.as_view(), name="api-schema"),
     path("api/docs/", DocsView.as_view(), name="api-docs"),
-    re_path(r"^actuator/.*$", UnknownEndpoint.as_view()),
+    # Line breaks too, which no dot matches.
+    re_path(r"^actuator/[\s\S]*\Z", UnknownEndpoint.as_view()),
 ]

@@ -13,6 +13,7 @@ from typing import Any
 from django.conf import settings
 from django.db import Error as DatabaseError
 from django.http import HttpRequest, HttpResponseBase
+from django.utils.encoding import escape_uri_path
 from rest_framework.permissions import SAFE_METHODS
 from rest_framework.throttling import BaseThrottle
 
@@ -48,7 +49,7 @@ class AuditCalls:
 
     def _keep(self, request: HttpRequest, status: int) -> None:
         who, evidence = actor(request), told(request, status)
-        log.info("%s: %s %s answered with %s", who.name, request.method, request.path, status)
+        log.info("%s: %s %s answered with %s", who.name, request.method, escape_uri_path(request.path), status)
         if who is NOBODY and _too_many(evidence["address"]):
             return
         if time.monotonic() < self._try_at:

@@ -41,5 +41,6 @@ urlpatterns = [
     path(f"{V1}/consumers", ConsumersView.as_view(), name="consumers"),
     path(f"{OLD}/index-memberships", ScreenerMembershipsView.as_view(), name="screener-memberships"),
     path(f"{OLD}/index-memberships/bulk", ScreenerBulkView.as_view(), name="screener-bulk"),
-    re_path(r"^(?:api/v1|screener)(?:/.*)?$", UnknownEndpoint.as_view()),
+    # Line breaks too, which no dot matches: a key with one is none.
+    re_path(r"^(?:api/v1|screener)(?:/[\s\S]*)?\Z", UnknownEndpoint.as_view()),
 ]

@@ -1,6 +1,7 @@
 """The operators' API through Django's test client."""
 
 import json
+import logging
 import socket
 import time
 from typing import Any
@@ -194,6 +195,16 @@ def test_probes_are_open_to_all_and_tell_no_detail(anonymous: Client, path: str)
 @pytest.mark.parametrize("method", ["GET", "POST"])
 def test_an_unknown_endpoint_is_a_problem_document(client: Client, path: str, method: str) -> None:
     assert problem(client, method, path)["status"] == 404
+
+
+def test_a_line_break_in_an_address_is_no_endpoint_and_begins_no_line_of_the_log(
+    client: Client, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, logger="dualwrite")
+    answer = client.post("/actuator/a%0Aadmin: all is well")
+    assert (answer.status_code, answer.headers["Content-Type"]) == (404, "application/problem+json")
+    assert [line for line in caplog.messages if "\n" in line] == []
+    assert "POST /actuator/a%0Aadmin" in caplog.text
 
 
 def test_an_unknown_component_lists_the_valid_ones(client: Client) -> None:
