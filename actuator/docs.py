@@ -11,7 +11,7 @@ from actuator.openapi.written import as_yaml, schema
 from actuator.view import OperatorView
 from dualwrite.exceptions import UsageError
 
-FORMATS = ("json", "yaml")
+FORMATS, YAML = ("json", "yaml"), "application/yaml"
 FORMAT: Shape = one_of(FORMATS, "JSON unless said.")
 
 
@@ -21,7 +21,10 @@ class SchemaView(OperatorView):
     requests_per_minute = 60
 
     @operation(
-        "schema", "description", {200: Answer(anything("OpenAPI 3.1."), "The description.")}, query={"format": FORMAT}
+        "schema",
+        "description",
+        {200: Answer(anything("OpenAPI 3.1."), "The description.", also=(YAML,))},
+        query={"format": FORMAT},
     )
     def get(self, request: Request) -> Response | HttpResponse:
         """What this API takes and answers, as OpenAPI 3.1 has it."""
@@ -30,7 +33,7 @@ class SchemaView(OperatorView):
             raise UsageError(f"format={wanted}; valid: {', '.join(FORMATS)}")
         found = schema()
         if wanted == "yaml":
-            return HttpResponse(as_yaml(found), content_type="application/yaml")
+            return HttpResponse(as_yaml(found), content_type=YAML)
         return Response(found)
 
 

@@ -18,7 +18,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from actuator.openapi import Answer
-from actuator.openapi.shapes import many, record, ref, words
+from actuator.openapi.shapes import many, record, ref, text, words
 from actuator.problems import Problem
 from dualwrite import runs
 from dualwrite.background import awaited
@@ -31,7 +31,8 @@ from dualwrite.stores import reaching
 #: Seconds; nobody waits longer over HTTP.
 LONGEST_WAIT = 60
 LOOK_SECONDS = 0.2
-PREFER = {"Prefer": words("`wait=N`: answer when all has ended, within N seconds, 60 at most.")}
+# Any text: what is no preference that is known is left aside (RFC 7240).
+PREFER = {"Prefer": text("`wait=N`: answer when all has ended, within N seconds, 60 at most.")}
 IDEMPOTENCY = {"Idempotency-Key": words("The same call with the same key is made once, and answered alike.", 200)}
 QUEUED = Answer(
     record(runs=many(ref("Ordered"))),

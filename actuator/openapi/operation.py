@@ -22,6 +22,8 @@ class Answer:
     example: Any = None
     headers: Mapping[str, str] = field(default_factory=dict)
     media: str = JSON
+    #: Others it comes in when asked for.
+    also: tuple[str, ...] = ()
 
 
 def operation(
@@ -42,7 +44,9 @@ def operation(
 
     def describe(method: F) -> F:
         summary, _, more = (method.__doc__ or "").strip().partition("\n")
-        responses: dict[Any, Any] = {(code, one.media): _response(code, one) for code, one in answers.items()}
+        responses: dict[Any, Any] = {
+            (code, media): _response(code, one) for code, one in answers.items() for media in (one.media, *one.also)
+        }
         responses |= {(code, PROBLEM): _problem(why) for code, why in (problems or {}).items()}
         parameters = [_parameter(n, s, OpenApiParameter.QUERY) for n, s in (query or {}).items()]
         parameters += [_parameter(n, s, OpenApiParameter.HEADER) for n, s in (headers or {}).items()]

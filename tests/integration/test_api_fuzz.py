@@ -88,7 +88,8 @@ def fault(case: Any, headers: dict[str, str], may_call: bool) -> str:
         )
     # 404: what was made up for a number in the path is none.
     if not may_call and answer.status_code not in (401, 403, 404):
-        return f"{case.method} {case.path}: {answer.status_code} for somebody who may not"
+        asked = f"{case.method} {case.formatted_path} {case.headers} {case.query} {case.body!r:.300}"
+        return f"{asked}: {answer.status_code} for somebody who may not: {answer.text}"
     try:
         case.validate_response(answer, checks=[*CHECKS, *(OF_BODIES if may_call else [])], headers=headers)
     except FailureGroup as exc:
