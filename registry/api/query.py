@@ -38,8 +38,8 @@ class Query:
         return {name: value for name, value in found.items() if value is not None}
 
     def one_of(self, name: str, valid: Sequence[str]) -> str | None:
-        """One of these words."""
-        found = self.text(name)
+        """One of these words, None where it is not given; an empty one is none of them."""
+        found = self._given.get(name)
         if found is not None and found not in valid:
             raise invalid_parameter(name, f"{found!r}; valid: {', '.join(valid)}")
         return found

@@ -287,6 +287,7 @@ def test_bodies_that_are_no_json_or_too_large_are_refused(api: Client) -> None:
     assert status(" " * (16 * 1024 * 1024) + "{}") == 413
     assert api.post(f"{V1}/instruments/resolve", "a=b", content_type="text/plain").status_code == 415
     assert got(api, "/api/v1/nothing", status=404)["detail"].startswith("there is no /api/v1/nothing")
+    assert "valid: " in got(api, f"{V1}/changes?kind=", status=400)["detail"]
     for path in ("/api/v1/instruments/A%0AB", "/api/v1/indices/%0A/members", "/screener/%0A"):
         assert got(api, path, status=404)["status"] == 404
 
