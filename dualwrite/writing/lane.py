@@ -20,7 +20,7 @@ from django.db import connections
 
 from dualwrite import measured
 from dualwrite.breaker import breaker_of
-from dualwrite.exceptions import DualWriteError, Held, StoreUnreachable
+from dualwrite.exceptions import DualWriteError, Held, StoreUnreachable, first_line
 from dualwrite.parameters import INLINE_RELAY_SECONDS
 from dualwrite.relay.inline import Inline, open_inline
 from dualwrite.said import said
@@ -176,7 +176,7 @@ class Lane:
 
     def _troubled(self, exc: Exception, mirror: Store) -> str:
         measured.failed(self.stream.name, type(exc).__name__)
-        sentence = str(exc).strip().partition("\n")[0]
+        sentence = first_line(exc)
         if not isinstance(exc, StoreUnreachable):
             self.trouble = ""
             return sentence

@@ -14,6 +14,7 @@ from collections import Counter
 from django.db import DatabaseError, connections
 from django.utils import timezone
 
+from dualwrite.exceptions import first_line
 from dualwrite.stages import Store
 from registry.reading import counted
 
@@ -65,7 +66,7 @@ class Usage:
             self._told = False
         except DatabaseError as exc:
             if not self._told:
-                log.warning("calls of consumers are counted and not kept yet: %s", str(exc).partition("\n")[0])
+                log.warning("calls of consumers are counted and not kept yet: %s", first_line(exc))
                 self._told = True
             with self._guard:
                 self._calls.update(left)
