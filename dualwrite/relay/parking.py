@@ -13,6 +13,7 @@ import psycopg
 from psycopg import errors
 
 from dualwrite import measured
+from dualwrite.exceptions import first_line
 from dualwrite.parameters import RETRY_ATTEMPTS
 from dualwrite.relay.reader import Reader
 from dualwrite.sql import statement
@@ -53,7 +54,7 @@ DUPLICATE_KEY = Failure(
 
 def refused(exc: psycopg.Error) -> Failure:
     """What the mirror's server said about the record."""
-    primary = exc.diag.message_primary or str(exc).strip().splitlines()[0]
+    primary = exc.diag.message_primary or first_line(exc)
     detail = f" ({exc.diag.message_detail})" if exc.diag.message_detail else ""
     return Failure(f"{primary}{detail}", exc.sqlstate or "")
 

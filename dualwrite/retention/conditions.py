@@ -10,6 +10,7 @@ from typing import Any
 
 from psycopg import errors, sql
 
+from dualwrite.exceptions import first_line
 from dualwrite.retention.exceptions import InvalidPolicy
 from dualwrite.sql import compose
 from dualwrite.stores import Session
@@ -166,4 +167,4 @@ def try_values(conditions: Sequence[Condition], types: Mapping[str, str], sessio
                 cast = compose("retention", "try_value", type=sql.SQL(types[condition.column]))  # as the catalog has it
                 session.execute(cast, {"value": value})
             except errors.DataError as exc:
-                raise _invalid(f"condition {number}: {str(exc).splitlines()[0]}") from exc
+                raise _invalid(f"condition {number}: {first_line(exc)}") from exc

@@ -58,8 +58,8 @@ def _parts(session: Session, source: Source, vault: Vault, folder: str, watch: W
         lines = iter(copy)
         for number, first in enumerate(lines, 1):
             name = f"part-{number:05d}.zst"
-            with vault.new(f"{folder}/{name}") as file, PartWriter(file, name) as writer:
-                stored = _fill(writer, chain([first], lines), rows, most, watch)
+            with vault.new(f"{folder}/{name}") as file:
+                stored = _fill(PartWriter(file, name), chain([first], lines), rows, most, watch)
                 reach("retention part written")
             reach("retention part stored")
             yield stored

@@ -10,6 +10,7 @@ from django.db.models import Max
 from django.utils import timezone
 from psycopg import errors
 
+from dualwrite.exceptions import first_line
 from dualwrite.models import RetentionRun
 from dualwrite.parameters import CLOCK_SKEW_SECONDS, RETENTION_FREE_ROWS
 from dualwrite.retention import brakes, holds, schema
@@ -128,7 +129,7 @@ def _surveyed(session: Session, rows: Rows, held: Holds) -> tuple[Any, ...]:
     try:
         found = session.execute(rows.compose("survey", held), rows.values(held)).fetchone()
     except errors.DataError as exc:
-        raise InvalidPolicy(f"{rows.policy.name}: {str(exc).splitlines()[0]}") from exc
+        raise InvalidPolicy(f"{rows.policy.name}: {first_line(exc)}") from exc
     assert found is not None  # noqa: S101  an aggregate has a row
     return tuple(found)
 

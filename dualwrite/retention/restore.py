@@ -11,7 +11,7 @@ import psycopg
 from psycopg import errors, sql
 
 from dualwrite import projection, runs, switch
-from dualwrite.exceptions import UsageError
+from dualwrite.exceptions import UsageError, first_line
 from dualwrite.failpoints import reach
 from dualwrite.models import LegalHold, RestoreRun, RetentionPolicy, RetentionRun, RetentionStatus
 from dualwrite.retention import backups, schema, vault
@@ -148,10 +148,10 @@ def _refusing() -> Iterator[None]:
     try:
         yield
     except (errors.IntegrityError, errors.RaiseException, errors.InsufficientPrivilege) as exc:
-        raise RestoreRefused(str(exc).splitlines()[0]) from exc
+        raise RestoreRefused(first_line(exc)) from exc
     except psycopg.Error as exc:
         if (exc.sqlstate or "").startswith("DW"):
-            raise RestoreRefused(str(exc).splitlines()[0]) from exc
+            raise RestoreRefused(first_line(exc)) from exc
         raise
 
 

@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 from psycopg import errors, sql
 
-from dualwrite.exceptions import StoreFailed
+from dualwrite.exceptions import StoreFailed, first_line
 from dualwrite.failpoints import reach
 from dualwrite.parameters import RETENTION_SESSIONS, RETRY_ATTEMPTS
 from dualwrite.retention import holds, schema
@@ -135,11 +135,11 @@ def _batch(session: Session, case: Trim, place: Place, removed: Removed) -> None
             return
         except IN_THE_WAY as exc:
             if attempt == attempts:
-                raise StoreFailed(f"a batch was in others' way {attempts} times: {str(exc).splitlines()[0]}") from exc
+                raise StoreFailed(f"a batch was in others' way {attempts} times: {first_line(exc)}") from exc
         except errors.ForeignKeyViolation as exc:
-            raise StoreFailed(f"rows are referred to: {str(exc).splitlines()[0]}") from exc
+            raise StoreFailed(f"rows are referred to: {first_line(exc)}") from exc
         except (errors.UndefinedColumn, errors.UndefinedTable, errors.DatatypeMismatch) as exc:
-            raise TableChanged(str(exc).splitlines()[0]) from exc
+            raise TableChanged(first_line(exc)) from exc
 
 
 def _go(session: Session, case: Trim, place: Place) -> tuple[int, int, int]:

@@ -8,6 +8,7 @@ from typing import IO
 
 from psycopg import errors
 
+from dualwrite.exceptions import first_line
 from dualwrite.failpoints import reach
 from dualwrite.parameters import BACKUP_TRIED_ROWS
 from dualwrite.retention import part as parts
@@ -22,22 +23,23 @@ from dualwrite.stores import Session, dedicated
 
 
 def verify(manifest: Manifest, vault: Vault, folder: str, rows: Rows, watch: Watch) -> None:
-    """Hold every part against the manifest, and restore the first rows into a temporary table.
+    """Hold every part against the manifest, and restore the first rows into a temporary table meanwhile.
 
     Raises BackupUnusable saying what is wrong, StorageFailed, StoreUnreachable, Cancelled by the watch.
     """
     watch.phase("verifying", manifest.rows)
     with ThreadPoolExecutor(vault.readers, thread_name_prefix="retention verify") as pool:
+        trial = [pool.submit(_try, stored, vault, folder, rows, watch) for stored in manifest.parts[:1]]
         checks = [pool.submit(_check, stored, vault, folder, watch) for stored in manifest.parts]
+        # How a file differs is told first: what cannot be restored from a damaged one says less.
+        steps = [*checks, *trial]
         try:
-            for check in checks:
-                check.result()
+            for step in steps:
+                step.result()
         finally:
             # One that is damaged decides: the parts that nobody has begun to read need not be read.
-            for check in checks:
-                check.cancel()
-    if manifest.parts:
-        _try(manifest.parts[0], vault, folder, rows, watch)
+            for step in steps:
+                step.cancel()
 
 
 def _check(stored: Stored, vault: Vault, folder: str, watch: Watch) -> None:
@@ -91,7 +93,7 @@ def load(session: Session, rows: Rows, text: Iterator[bytes], what: str) -> None
             for piece in text:
                 copy.write(piece)
     except errors.DataError as exc:
-        raise BackupUnusable(f"{what}: {str(exc).splitlines()[0]}") from exc
+        raise BackupUnusable(f"{what}: {first_line(exc)}") from exc
 
 
 def batch_of(file: IO[bytes], before: int, batch: Batch, what: str) -> Iterator[bytes]:

@@ -13,7 +13,7 @@ import psycopg
 from psycopg import sql
 from psycopg.types.json import Jsonb
 
-from dualwrite.exceptions import Cancelled, RunLost
+from dualwrite.exceptions import Cancelled, RunLost, first_line
 from dualwrite.models import Run
 from dualwrite.parameters import THROTTLE_SESSIONS
 from dualwrite.runs.rows import Owner
@@ -54,7 +54,7 @@ class _Attendant:
         try:
             self._attend()
         except psycopg.Error as exc:
-            self._watch.stop(RunLost(f"{describe(Store.REGISTRY)}: {str(exc).strip().splitlines()[0]}"))
+            self._watch.stop(RunLost(f"{describe(Store.REGISTRY)}: {first_line(exc)}"))
         except Exception as exc:  # whatever it is, it must reach the run's own thread
             self._watch.stop(exc)
         while not self.over.wait(LOOK_SECONDS):

@@ -22,10 +22,10 @@ LINES = [f"{number}\tline {number}\t\\N\n".encode() for number in range(500)]
 
 def written(lines: list[bytes]) -> tuple[bytes, Part]:
     file = io.BytesIO()
-    with PartWriter(file, "part-00001.zst") as writer:
-        for line in lines:
-            writer.add(line, 1)
-        made = writer.close()
+    writer = PartWriter(file, "part-00001.zst")
+    for line in lines:
+        writer.add(line, 1)
+    made = writer.close()
     return file.getvalue(), made
 
 
@@ -194,17 +194,21 @@ class FullDisk(io.BytesIO):
         raise OSError(28, "No space left on device")
 
 
-def test_what_cannot_be_written_behind_the_reading_is_told_before_the_part_is_closed() -> None:
-    # More than the compressor keeps to itself, and not compressible.
+def many_texts(writer: PartWriter) -> None:
+    # Not compressible, and in the end more than the compressor keeps to itself.
     line = random.Random(1).randbytes(1 << 20)
-    with PartWriter(FullDisk(), "part-00001.zst") as writer:
+    for _ in range(100):
         writer.add(line, 1)
-        with pytest.raises(OSError, match="No space left"):
-            writer.add(line, 1)
+
+
+def test_what_cannot_be_written_is_told_while_rows_are_still_taken() -> None:
+    writer = PartWriter(FullDisk(), "part-00001.zst")
+    with pytest.raises(OSError, match="No space left"):
+        many_texts(writer)
 
 
 def test_a_part_whose_last_text_cannot_be_written_is_not_closed() -> None:
-    with PartWriter(FullDisk(), "part-00001.zst") as writer:
-        writer.add(b"a row\n", 1)
-        with pytest.raises(OSError, match="No space left"):
-            writer.close()
+    writer = PartWriter(FullDisk(), "part-00001.zst")
+    writer.add(b"a row\n", 1)
+    with pytest.raises(OSError, match="No space left"):
+        writer.close()
