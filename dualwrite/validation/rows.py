@@ -62,8 +62,8 @@ class Rows:
     def hashed_of_keys(
         self, keys: Sequence[str], within: sql.Composable, *, by_key_text: bool, with_values: bool
     ) -> sql.Composed:
-        """The same of named keys."""
-        asked = {"keys": sql.Literal(list(keys)), "within": within, **self._hashes(with_values)}
+        """The same of named keys, in no order."""
+        asked = {"keys": sql.Literal(f"[{','.join(keys)}]"), "within": within, **self._hashes(with_values)}
         if by_key_text:
             key = projection.key(self.stream, self.store)
             return compose("validation", "hashed_rows_by_key_text", key=key, **asked)
@@ -74,8 +74,13 @@ class Rows:
         """The condition that a row is in the slice of the scope."""
         if scope.is_whole:
             return ALL
-        low, high = map(sql.Literal, scope.bounds)
-        return compose("validation", "slice", key_hash=self.key_hash, low=low, high=high)
+        low, high = scope.bounds
+        bounds = [
+            compose("validation", "at_least", key_hash=self.key_hash, low=sql.Literal(low)),
+            compose("validation", "at_most", key_hash=self.key_hash, high=sql.Literal(high)),
+        ]
+        # The bound that most rows are beyond comes first: for the others the hash is made a second time.
+        return sql.SQL(" AND ").join(bounds if low + high >= 0 else bounds[::-1])
 
     def outside(self, scope: Scope) -> sql.Composable:
         """The condition that a row is not in the slice of the scope."""
@@ -105,6 +110,16 @@ class Rows:
             "values": compared if with_values else sql.SQL("''"),
             **_table(self.stream, self.store),
         }
+
+
+def in_order(rows: sql.Composable) -> sql.Composed:
+    """Hashed rows in the order in which those of both stores are merged."""
+    return compose("validation", "in_order", rows=rows)
+
+
+def digest_of_rows(rows: sql.Composable) -> sql.Composed:
+    """Of hashed rows: how many, and the sum of their hashes."""
+    return compose("validation", "digest_of_rows", rows=rows)
 
 
 def records(stream: Stream, store: Store, fields: Sequence[Field], *, by_key_text: bool) -> sql.Composed:

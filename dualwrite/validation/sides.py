@@ -9,7 +9,7 @@ from typing import TypeVar
 import psycopg
 
 from dualwrite import projection
-from dualwrite.exceptions import StoreFailed
+from dualwrite.exceptions import StoreFailed, first_line
 from dualwrite.runs import Watch
 from dualwrite.sql import compose, statement
 from dualwrite.stages import Store
@@ -38,7 +38,7 @@ class Side:
         except psycopg.Error as exc:
             # Cancelled because the run is to stop: then this raises Cancelled.
             self.watch.advance(0)
-            raise StoreFailed(f"{describe(self.store)}: {str(exc).splitlines()[0]}") from exc
+            raise StoreFailed(f"{describe(self.store)}: {first_line(exc)}") from exc
 
     @contextmanager
     def snapshot(self) -> Iterator[None]:

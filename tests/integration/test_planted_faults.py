@@ -10,6 +10,7 @@ from dualwrite.stores import Session
 from dualwrite.validation import engine, probe
 from dualwrite.validation.hashing import Method
 from dualwrite.validation.level import Level
+from dualwrite.validation.scope import Scope
 from tests.integration.comparing import Things, found, key, things_in
 
 MISSING, EXTRA, MISMATCH = "missing_in_mirror", "extra_in_mirror", "field_mismatch"
@@ -198,6 +199,16 @@ def test_a_planted_fault_is_found_and_nothing_else(things: Things, name: str) ->
         if expected and level is not Level.BASIC:
             assert set(findings.fields) == planted.fields
             assert {v.history for v in findings.differences} == {"never captured"}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_it_is_found_among_named_keys_as_well(things: Things, name: str) -> None:
+    planted = FAULTS[name]
+    every = [key(*(None if row[part] is None else str(row[part]) for part in ("a", "b"))) for row in AWKWARD]
+    scope = Scope.keys([*every, *(key for keys in planted.found.values() for key in keys)])
+    assert found(things.compare(scope=scope)) == {}
+    things.run(Store.REGISTRY, planted.statement)
+    assert found(things.compare(scope=scope)) == planted.found
 
 
 @pytest.mark.parametrize(
