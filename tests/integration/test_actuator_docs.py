@@ -17,7 +17,7 @@ from dualwrite.relay import worker as relay
 from dualwrite.stores import Session
 from dualwrite.stream import all_streams
 from dualwrite.validation.run import validate
-from tests.conftest import TESTER
+from tests.conftest import INTERNAL_KEY, TESTER
 from tests.integration.away import ATTENDED
 from tests.integration.curled import EXAMPLE, Curl, shown_answer, unlike
 from tests.integration.working import until_it_ended, worker
@@ -38,7 +38,7 @@ def filled(line: str) -> str:
     """The line with what an operator knows in place of the capital words."""
     values = {
         "$URL": "",
-        '-H "$AUTH"': "",
+        "$AUTH": f"X-Internal-API-Key: {INTERNAL_KEY}",
         "RUN": str(RetentionRun.objects.order_by("pk").values_list("pk", flat=True).first()),
         "VALIDATION": str(ValidationRun.objects.order_by("pk").values_list("pk", flat=True).first()),
         "ALERT": str(Alert.objects.values_list("pk", flat=True).first()),
@@ -49,8 +49,9 @@ def filled(line: str) -> str:
 
 
 @pytest.fixture
-def system(screener: Session, client: Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
-    """Both streams mirrored and proven, an alert that fires, a policy, a worker; whoever asks has the key."""
+def system(screener: Session, client: Client, anonymous: Client, monkeypatch: pytest.MonkeyPatch) -> Iterator[Client]:
+    """Both streams mirrored and proven, an alert that fires, a policy, a worker. The key is known, and whoever asks has
+    none but what a line sends."""
     add(screener, "RELIANCE", weight=7.5)
     screener.execute("INSERT INTO instruments (symbol, exchange) VALUES ('RELIANCE', 'NSE')")
     for stream in all_streams():
@@ -59,8 +60,11 @@ def system(screener: Session, client: Client, monkeypatch: pytest.MonkeyPatch) -
     for stream in all_streams():
         validate(stream)
     record(timezone.now())
-    rule = AlertRule.objects.create(name="lag_of_the_page", measure="lag", threshold=60, severity="warning")
-    Alert.objects.create(rule=rule, subject="instruments", severity="warning", state="firing", since=timezone.now())
+    rule = AlertRule.objects.create(
+        name="lag_of_the_page", measure="lag", threshold=60, severity="warning", runbook="lag"
+    )
+    seen = {"value": 75.0, "why": "75 s", "since": timezone.now()}
+    Alert.objects.create(rule=rule, subject="instruments", severity="warning", state="firing", **seen)
     RetentionPolicy.objects.create(name="audit_log", table="audit_log", action="delete", date="at")
     RetentionRun.objects.create(stream="audit_log", policy="audit_log", status="complete", dry_run=False)
     for module in (health, status):
@@ -69,7 +73,7 @@ def system(screener: Session, client: Client, monkeypatch: pytest.MonkeyPatch) -
         monkeypatch.setattr(module, "ALL", tuple(found))
     monkeypatch.setattr(health, "HEALTH_WITHIN_SECONDS", 60.0)
     with worker():
-        yield client
+        yield anonymous
 
 
 def test_every_operation_is_on_the_page() -> None:
