@@ -32,6 +32,11 @@ class Query:
         """The text, None where there is none; an empty one is none."""
         return self._given.get(name, "").strip() or None
 
+    def _typed(self, name: str) -> str | None:
+        """The text of what is no text, None where it is not given; an empty one is as wrong as any other."""
+        found = self._given.get(name)
+        return None if found is None else found.strip()
+
     def texts(self, *names: str) -> dict[str, str]:
         """Those of these that were given."""
         found = {name: self.text(name) for name in names}
@@ -46,14 +51,14 @@ class Query:
 
     def truth(self, name: str) -> bool | None:
         """True or false."""
-        found = self.text(name)
+        found = self._typed(name)
         if found is not None and found.lower() not in _TRUTH:
             raise invalid_parameter(name, f"{found!r}; valid: true or false")
         return None if found is None else _TRUTH[found.lower()]
 
     def day(self, name: str) -> dt.date | None:
         """A day."""
-        found = self.text(name)
+        found = self._typed(name)
         day = parse_date(found) if found is not None else None
         if found is not None and day is None:
             raise invalid_parameter(name, f"{found!r}; valid: a day as YYYY-MM-DD, e.g. 2024-01-31")
@@ -61,7 +66,7 @@ class Query:
 
     def moment(self, name: str) -> dt.datetime | None:
         """A moment with its offset from UTC."""
-        found = self.text(name)
+        found = self._typed(name)
         if found is None:
             return None
         try:
@@ -76,7 +81,7 @@ class Query:
 
     def limit(self) -> int:
         """How many of a page."""
-        found = self.text("limit")
+        found = self._typed("limit")
         if found is None:
             return USUAL
         if not (found.isascii() and found.isdigit() and 1 <= int(found[:9]) <= MOST):

@@ -1,6 +1,6 @@
 """What the description of the API (OpenAPI) says of each call: parameters, bodies, answers."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, TypeVar
 
@@ -83,6 +83,12 @@ def _form(*names: str) -> OpenApiParameter:
     return _parameter("format", "the form of the answer, where `Accept` does not say it", enum=list(names))
 
 
+#: The forms beside JSON in which an answer may be had.
+CSV, NDJSON = "text/csv", "application/x-ndjson"
+TABLES = (CSV, NDJSON)
+_NAMES = {CSV: "csv", NDJSON: "ndjson"}
+
+
 def _page(name: str) -> dict[str, Any]:
     return _object({"next": OR_NULL, name: _list({"type": "object"})})
 
@@ -104,18 +110,17 @@ def _call(
     answer: Any,
     *parameters: OpenApiParameter,
     body: Any = None,
-    tables: bool = False,
+    also: Sequence[str] = (),
     problems: Mapping[int, str] = MappingProxyType({}),
 ) -> Callable[[View], View]:
-    kinds = ["application/json", "text/csv", "application/x-ndjson"] if tables else ["application/json"]
-    forms = {kind: answer if kind == "application/json" else OpenApiTypes.STR for kind in kinds}
+    forms = {"application/json": answer} | dict.fromkeys(also, OpenApiTypes.STR)
     responses: dict[Any, Any] = {(200, kind): OpenApiResponse(form, SUMMARIES[name]) for kind, form in forms.items()}
     for code, meaning in problems.items():
         responses[code, "application/problem+json"] = OpenApiResponse(PROBLEM, meaning)
     described: Callable[[View], View] = extend_schema(
         operation_id=f"registry_{name}",
         summary=SUMMARIES[name],
-        parameters=[*parameters, *([_form("json", "csv", "ndjson")] if tables else [])],
+        parameters=[*parameters, *([_form("json", *(_NAMES[kind] for kind in also))] if also else [])],
         request={"application/json": body} if body else None,
         examples=[OpenApiExample("as docs/api.md has it", EXAMPLES[name], request_only=True)] if body else None,
         responses=responses,
@@ -133,7 +138,7 @@ instruments = _call(
     _parameter("is_active", "only active ones, or only inactive ones", OpenApiTypes.BOOL),
     LIMIT,
     CURSOR,
-    tables=True,
+    also=TABLES,
 )
 instrument = _call("instrument", OBJECT, problems={404: "there is no such instrument"})
 instrument_memberships = _call(
@@ -141,7 +146,7 @@ instrument_memberships = _call(
     _object({"instrument_key": TEXT, "memberships": _list({"type": "object"})}),
     KNOWN_AT,
     AS_OF,
-    tables=True,
+    also=TABLES,
 )
 resolve = _call(
     "resolve",
@@ -151,14 +156,14 @@ resolve = _call(
         "required": ["identifiers"],
     },
 )
-indices = _call("indices", _page("indices"), LIMIT, CURSOR, tables=True)
+indices = _call("indices", _page("indices"), LIMIT, CURSOR, also=TABLES)
 index = _call("index", OBJECT, problems={404: "there is no such index"})
 members = _call(
     "members",
     _object({"index_id": TEXT, "count": NUMBER, "members": _list({"type": "object"})}),
     AS_OF,
     KNOWN_AT,
-    tables=True,
+    also=TABLES,
     problems={404: "there is no such index"},
 )
 index_changes = _call(
@@ -176,7 +181,7 @@ memberships = _call(
     _parameter("instrument_key", "of this instrument"),
     LIMIT,
     CURSOR,
-    tables=True,
+    also=TABLES,
 )
 _WRITTEN = _object(
     {"written": NUMBER, "ended": NUMBER, "absent": NUMBER, "refused": NUMBER, "results": _list({"type": "object"})}
@@ -255,8 +260,8 @@ _imports = _call(
     _parameter("into", "members: the store; the one that takes the writes where it is not said"),
     _parameter("filename", "the name under which it is recorded"),
     _parameter("apply", "import it; else only look", OpenApiTypes.BOOL),
-    _form("json", "csv"),
     _parameter("plan", "of the look before: import only if just that would be changed"),
+    also=[CSV],
     problems={409: "refused by the store, or something else would be changed by now", 413: "too large"},
 )
 

@@ -16,6 +16,7 @@ from rest_framework.views import APIView
 
 from registry.api import renderers
 from registry.api.body import Json
+from registry.api.problems import invalid_parameter
 from registry.reading import comparison, usage
 from registry.reading.comparison import Job
 from registry.reading.route import Route
@@ -52,6 +53,9 @@ class ApiView(APIView):
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
         """Count whoever may ask; a key with a character that no database takes is nobody's."""
         super().initial(request, *args, **kwargs)
+        if request.query_params.get("format") == "":
+            forms = ", ".join(one.format for one in self.renderer_classes)
+            raise invalid_parameter("format", f"''; valid: {forms}")
         usage.note(self.consumer, self.contract)
         if any("\0" in value for value in kwargs.values()):
             raise NotFound
@@ -61,6 +65,7 @@ class ApiView(APIView):
         final = super().finalize_response(request, response, *args, **kwargs)
         patch_vary_headers(final, ("Accept", "Authorization", "X-Internal-API-Key"))
         patch_cache_control(final, private=True, no_cache=True)
+        final.add_post_render_callback(_typed)
         if request.method in SAFE and final.status_code == HttpResponse.status_code:
             final.add_post_render_callback(lambda rendered: _conditional(request, rendered))
         final.add_post_render_callback(lambda rendered: _compressed(request, rendered))
@@ -80,6 +85,12 @@ def say_where(response: Response, route: Route) -> Response:
     """Tell the stage of what was read, and which store it is from."""
     response[STAGE], response[STORE] = route.stage.value, route.store.value
     return response
+
+
+def _typed(response: Any) -> None:
+    """No rows are of a form as well: an answer without bytes loses its type on the way here."""
+    if response.data is not None and "Content-Type" not in response:
+        response["Content-Type"] = response.accepted_renderer.media_type
 
 
 _GZIP = GZipMiddleware(lambda request: HttpResponse())

@@ -50,7 +50,7 @@ def fuzz(
     asked, wrong = 0, []
     for operation in operations:
         may_call = may(role, operation.definition.raw["x-role"])
-        for case in made_up(operation, max(1, cases // len(operations)), at_random):
+        for case in made_up(operation, -(-cases // len(operations)), at_random):
             asked += 1
             if why := fault(case, headers, may_call):
                 wrong.append(why)
@@ -91,11 +91,19 @@ def fault(case: Any, headers: dict[str, str], may_call: bool) -> str:
         asked = f"{case.method} {case.formatted_path} {case.headers} {case.query} {case.body!r:.300}"
         return f"{asked}: {answer.status_code} for somebody who may not: {answer.text}"
     try:
-        case.validate_response(answer, checks=[*CHECKS, *(OF_BODIES if may_call else [])], headers=headers)
+        checked = [*CHECKS, *(OF_BODIES if may_call and is_sent_as_made_up(case) else [])]
+        case.validate_response(answer, checks=checked, headers=headers)
     except FailureGroup as exc:
         said = "; ".join(map(str, exc.exceptions))
         return f"{case.method} {case.formatted_path} {case.query} {case.body!r:.300}: {said:.700}"
     return ""
+
+
+def is_sent_as_made_up(case: Any) -> bool:
+    """Whether what is wrong with it is sent, and answered for the whole of it: an empty object in an address leaves
+    nothing of it there, and of records that are written each by itself a wrong one is told beside the others."""
+    query = case.query or {}
+    return query.get("mode") != "each" and not any(value in ({}, []) for value in query.values())
 
 
 @pytest.mark.usefixtures("stores")
@@ -114,4 +122,4 @@ def test_requests_made_up_from_the_description_are_answered_as_described(
 def test_many_more_requests_are_answered_as_described(
     role: Clearance | None, monkeypatch: pytest.MonkeyPatch, settings: Any
 ) -> None:
-    assert fuzz(monkeypatch, settings, role, 5_000, at_random=True) >= 4_500
+    assert fuzz(monkeypatch, settings, role, 5_000, at_random=True) >= 5_000

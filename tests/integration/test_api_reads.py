@@ -213,6 +213,13 @@ def test_members_are_told_as_json_csv_and_lines(api: Client, alone: Session) -> 
     assert api.get(path, headers={"Accept": "image/png"}).status_code == 406
 
 
+def test_no_rows_are_of_the_form_that_was_asked_for_as_well(api: Client, alone: Session) -> None:
+    none = api.get(f"{V1}/instruments", headers={"Accept": "application/x-ndjson"})
+    assert (none.status_code, none.content, none.headers["Content-Type"]) == (200, b"", "application/x-ndjson")
+    again = api.get(f"{V1}/instruments", headers={"Accept": "application/x-ndjson", "If-None-Match": none["ETag"]})
+    assert (again.status_code, again.headers.get("Content-Type")) == (304, None)
+
+
 def test_an_answer_that_is_known_already_is_not_sent_again(api: Client, alone: Session) -> None:
     member(alone, "NSE:TCS")
     path = f"{V1}/indices/NIFTY 50/members"
@@ -238,6 +245,11 @@ def test_a_long_answer_is_compressed_where_that_is_asked_for(api: Client, alone:
 
 WRONG: list[tuple[str, dict[str, str], str]] = [
     ("instruments", {"limit": "0"}, "limit: '0'; valid: a number from 1 to 1000"),
+    ("instruments", {"limit": ""}, "limit: ''; valid: a number from 1 to 1000"),
+    ("instruments", {"format": ""}, "format: ''; valid: json, csv, ndjson"),
+    ("instruments", {"is_active": ""}, "is_active: ''; valid: true or false"),
+    ("indices/X/members", {"as_of": ""}, "as_of: ''; valid: a day as YYYY-MM-DD"),
+    ("indices/X/members", {"known_at": ""}, "known_at: ''; valid: a moment"),
     ("instruments", {"cursor": "xx"}, "cursor: valid: what a page gave as `next`"),
     ("instruments", {"cursor": "WyJhIl0", "search": "a"}, "cursor: valid: what a page gave as `next`"),
     ("instruments", {"cursor": "WyJcdWQ4MDAiXQ"}, "cursor: valid: what a page gave as `next`"),
