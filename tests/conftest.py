@@ -116,11 +116,11 @@ def stores(databases: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     _let_looks_end()
     side_by_side.forget()
     breaker.reset(present())
-    # What the test before counted in memory is kept before its rows go, not beside those of this one.
-    usage.close()
     reset_stores()
     yield
     _let_looks_end()
+    # What the test counted in memory is kept while there are its tables, not beside the rows of the next one.
+    usage.close()
     for alias in connections:
         connections[alias].close()
 
