@@ -1,5 +1,8 @@
-"""The two endpoints for when much is broken: they ask no limit of requests, no Redis, and no database for the key."""
+"""The two endpoints for when much is broken: they ask no limit of requests, no Redis, and no database for the
+environment's key. Any other key is looked up for a second, and what was asked with it is not done later.
+"""
 
+from functools import partial
 from typing import Any
 
 from rest_framework.request import Request
@@ -13,8 +16,15 @@ from actuator.shapes import REASON, VERB_ANSWER
 from actuator.verbs import row
 from actuator.view import OperatorView
 from dualwrite.access import Clearance, caller_of
+from dualwrite.access.authentication import KeyAuthentication, SessionAuthentication
+from dualwrite.access.caller import Caller
+from dualwrite.access.exceptions import KeyRefused
+from dualwrite.access.keys import recognised
 from dualwrite.emergency import Stopped, reset, stop
-from dualwrite.exceptions import UsageError
+from dualwrite.emergency.reach import within
+from dualwrite.exceptions import StoreUnreachable, UsageError
+from dualwrite.monitoring.side_by_side import begun
+from dualwrite.monitoring.streams import why_not
 from dualwrite.stream import stream_named
 
 TAG = "emergency"
@@ -27,12 +37,42 @@ STEPS = record(
 )
 CONFIRM: Shape = {**one_of(["true"], "That it is meant."), "x-required": True}
 
+LOOK_UP_SECONDS = 0.9
 
-class DisableView(OperatorView):
-    """POST /actuator/dual-write/disable."""
 
+class KeyInAHurry(KeyAuthentication):
+    """Where keys are kept may be what is broken: whoever asks is told within a second. Wrong keys of others who ask
+    from the same address keep nobody from an emergency stop.
+    """
+
+    def require_few(self, guessed: str) -> None:
+        """No limit: a key of 256 random bits is not found by trying."""
+
+    def recognised(self, text: str) -> Caller:
+        """Whose key it is; raises StoreUnreachable where that is not known within a second."""
+        (outcome,) = within([begun("whose key it is", partial(recognised, text))], LOOK_UP_SECONDS)
+        if isinstance(outcome.error, KeyRefused):
+            raise outcome.error
+        if outcome.value is None:
+            error = outcome.error
+            why = error.detail if isinstance(error, StoreUnreachable) else why_not(outcome, LOOK_UP_SECONDS)
+            raise StoreUnreachable(
+                f"nothing was done, as it is not known whose key that is ({why}); the environment's INTERNAL_API_KEY "
+                "asks no database, nor does manage.py dualwrite disable"
+            )
+        return outcome.value
+
+
+class EmergencyView(OperatorView):
+    """What both share."""
+
+    authentication_classes = (KeyInAHurry, SessionAuthentication)
     throttle_classes = ()
     audits_itself = True
+
+
+class DisableView(EmergencyView):
+    """POST /actuator/dual-write/disable."""
 
     @operation(
         "disable",
@@ -85,12 +125,10 @@ def _not_stopped(found: list[Stopped], rows: list[dict[str, Any]]) -> Problem:
     return Problem(409 if refused else 503, f"Not disabled: {said}. Disabled: {done}.", {"streams": rows})
 
 
-class ResetView(OperatorView):
+class ResetView(EmergencyView):
     """POST /actuator/emergency/reset."""
 
     needs = {"POST": Clearance.ADMIN}
-    throttle_classes = ()
-    audits_itself = True
 
     @operation(
         "emergencyReset",

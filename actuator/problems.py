@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.exceptions import PermissionDenied, RequestDataTooBig
 from django.db import Error as DatabaseError
 from django.http import Http404
-from rest_framework.exceptions import APIException, NotAuthenticated, NotFound, ValidationError
+from rest_framework.exceptions import APIException, NotAuthenticated, NotFound, UnsupportedMediaType, ValidationError
 from rest_framework.exceptions import PermissionDenied as Forbidden
 from rest_framework.response import Response
 
@@ -44,7 +44,8 @@ def handle(exc: Exception, context: dict[str, Any]) -> Response:
     elif isinstance(exc, PermissionDenied):
         exc = Forbidden()
     if isinstance(exc, APIException):
-        return _response(exc.status_code, _detail(exc), path, _headers(exc), _extra(exc))
+        detail = _not_read(context) if isinstance(exc, UnsupportedMediaType) else _detail(exc)
+        return _response(exc.status_code, detail, path, _headers(exc), _extra(exc))
     if isinstance(exc, DualWriteError | RegistryError):
         return _response(_status(exc), str(exc), path, extra={"code": type(exc).__name__})
     if isinstance(exc, RequestDataTooBig):
@@ -87,6 +88,12 @@ def _response(
         **(extra or {}),
     }
     return Response(document, status=code, headers=headers, content_type=CONTENT_TYPE)
+
+
+def _not_read(context: dict[str, Any]) -> str:
+    """Which kinds of bodies the view reads."""
+    valid = ", ".join(parser.media_type for parser in context["view"].parser_classes)
+    return f"A body of this Content-Type is not read; valid: {valid}."
 
 
 def _detail(exc: APIException) -> str:

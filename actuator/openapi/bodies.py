@@ -1,5 +1,6 @@
 """A body, held against the schema that describes it, and refused in one sentence that says what is valid."""
 
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -52,6 +53,8 @@ def _sentence(error: ValidationError, fields: dict[str, Shape]) -> str:
     where, shape = path[0], fields[path[0]]
     if error.validator == "pattern":
         return f"{where} has a character that no database takes"
+    if error.validator == "const":
+        return f"{where} is of no use here; valid: {json.dumps(error.validator_value)}, or to leave it out"
     if error.validator == "maxLength":
         return f"{where} is longer than {error.validator_value} characters"
     return f"{where} is to be {_wanted(shape)}"

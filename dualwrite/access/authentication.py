@@ -28,13 +28,21 @@ class KeyAuthentication(authentication.BaseAuthentication):
         if is_internal(text):
             return INTERNAL_CALLER, None  # nothing else is asked: it is to work whatever is away
         guessed = f"refused:{address_of(request)}"
-        if COUNTING.add(guessed, 0) >= settings.REQUESTS_PER_MINUTE["refused"]:
-            raise Throttled(left_of_minute(), "Too many keys of this address were refused.")
+        self.require_few(guessed)
         try:
-            return recognised(text), None
+            return self.recognised(text), None
         except KeyRefused as exc:
             COUNTING.add(guessed)
             raise AuthenticationFailed(str(exc)) from exc
+
+    def require_few(self, guessed: str) -> None:
+        """Raise Throttled where too many keys of that address were refused this minute."""
+        if COUNTING.add(guessed, 0) >= settings.REQUESTS_PER_MINUTE["refused"]:
+            raise Throttled(left_of_minute(), "Too many keys of this address were refused.")
+
+    def recognised(self, text: str) -> Caller:
+        """Whose key it is; raises KeyRefused, StoreUnreachable."""
+        return recognised(text)
 
     def authenticate_header(self, request: Request) -> str:
         """What to ask with."""

@@ -10,6 +10,7 @@ from rest_framework.exceptions import APIException, ParseError
 from rest_framework.parsers import BaseParser
 
 DEEPEST = 32
+MOST_DIGITS = 4_000
 
 
 class BodyTooLarge(APIException):
@@ -38,7 +39,7 @@ class JsonParser(BaseParser):
 def parsed(sent: bytes) -> Any:
     """The value of JSON in UTF-8; raises ParseError. Pure."""
     try:
-        value = json.loads(sent.decode(), parse_constant=_no_number)
+        value = json.loads(sent.decode(), parse_constant=_no_number, parse_int=_whole)
     except UnicodeDecodeError as exc:
         raise ParseError(f"The body is not UTF-8: {exc.reason} at byte {exc.start}.") from exc
     except RecursionError as exc:
@@ -51,6 +52,13 @@ def parsed(sent: bytes) -> Any:
 
 def _no_number(name: str) -> NoReturn:
     raise ValueError(f"{name} is no number of JSON")
+
+
+def _whole(digits: str) -> int:
+    """More digits than Python turns into a number are no number that is meant."""
+    if len(digits) > MOST_DIGITS:
+        raise ParseError("The body has a number that is too large.")
+    return int(digits)
 
 
 def _require_usual(value: Any) -> None:

@@ -83,7 +83,7 @@ def _pause(stream: Stream, actor: Actor) -> str:
         changed = pause(stream, Actor(actor.name, f"emergency reset{f': {actor.reason}' if actor.reason else ''}"))
     except Refused as exc:
         return f"nothing to pause: {exc.detail or exc}"
-    return "paused; writes go on being noted" if changed else "paused already"
+    return "paused; whether writes are noted is as it was" if changed else "paused already"
 
 
 def _close() -> str:

@@ -1,10 +1,12 @@
 """Words for tests of alerts: rules, sources that say what the test says, and receivers of webhooks."""
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from functools import cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
@@ -17,11 +19,15 @@ from dualwrite.monitoring.alerts.sources import Source
 from dualwrite.monitoring.alerts.sources.messages import SOURCE as CHANNELS
 from dualwrite.monitoring.alerts.states import Sample
 
-BEGIN = timezone.now()
+
+@cache
+def _begin(test: str) -> datetime:
+    return timezone.now()
 
 
 def at(seconds: float) -> datetime:
-    return BEGIN + timedelta(seconds=seconds)
+    """So long after the test began: of another test's moment, whoever looks would say that nobody looked lately."""
+    return _begin(os.environ["PYTEST_CURRENT_TEST"].rpartition(" ")[0]) + timedelta(seconds=seconds)
 
 
 def rule(name: str = "lag", **values: Any) -> AlertRule:

@@ -157,7 +157,8 @@ def test_what_is_no_json_is_not_taken(client: Client) -> None:
     problem(client.generic("POST", f"{BASE}/run", "{dry_run", content_type="application/json"), 400)
     # What a page of anybody's may have a browser send is none of these.
     for content_type in ("text/plain", "application/x-www-form-urlencoded"):
-        problem(client.generic("POST", f"{BASE}/run", "policy=letters", content_type=content_type), 415)
+        told = problem(client.generic("POST", f"{BASE}/run", "policy=letters", content_type=content_type), 415)
+        assert told == "A body of this Content-Type is not read; valid: application/json."
     assert not RetentionRun.objects.exists()
 
 

@@ -14,6 +14,8 @@ from django.db import connections
 from django.test import Client
 
 from dualwrite import switch
+from dualwrite.access import Clearance
+from dualwrite.access.keys import create
 from dualwrite.control.enable import enable
 from dualwrite.exceptions import AuthorityUnknown
 from dualwrite.models import Alert, AlertRule, ConfigSource, ParkedKey, StreamControl, ValidationRun
@@ -83,6 +85,37 @@ def test_with_the_registry_away_the_old_store_is_stopped_and_what_is_pending_is_
     add(screener, "LATER")
     assert noted(screener) == []
     assert one(screener, "SELECT reason FROM dualwrite.audit ORDER BY id DESC LIMIT 1") == "the registry is away"
+
+
+@pytest.mark.parametrize("path", [DISABLE, RESET])
+def test_a_key_that_cannot_be_looked_up_is_told_at_once_and_nothing_is_done_later(
+    screener: Session, memberships: Stream, gone: int, monkeypatch: pytest.MonkeyPatch, path: str
+) -> None:
+    enabled(memberships)
+    asks = Client(headers={"X-Internal-API-Key": create("admin", Clearance.ADMIN, TESTER).text})
+    with monkeypatch.context() as patch:
+        move(Store.REGISTRY, gone, patch)
+        answer = within_two_seconds(asks, path)
+    assert answer.status_code == 503
+    assert "nothing was done, as it is not known whose key that is" in answer.json()["detail"]
+    assert "INTERNAL_API_KEY asks no database" in answer.json()["detail"]
+    add(screener, "LATER")
+    assert len(noted(screener)) == 1
+    assert not StreamControl.objects.filter(paused=True).exists()
+    assert within_two_seconds(asks, DISABLE).status_code == 200
+
+
+def test_wrong_keys_of_an_address_keep_nobody_there_from_stopping(
+    memberships: Stream, client: Client, anonymous: Client, settings: Any
+) -> None:
+    enabled(memberships)
+    settings.REQUESTS_PER_MINUTE = {**settings.REQUESTS_PER_MINUTE, "refused": 2}
+    asks = {"X-Internal-API-Key": create("operator", Clearance.OPERATOR, TESTER).text}
+    for _ in range(4):
+        wrong = anonymous.generic("POST", DISABLE, headers={"X-Internal-API-Key": "wrong"})
+        assert wrong.status_code == 401
+    assert anonymous.get("/actuator/status", headers=asks).status_code == 429
+    assert anonymous.generic("POST", DISABLE, headers=asks).status_code == 200
 
 
 def test_with_the_store_that_takes_the_writes_away_nothing_is_called_done(
