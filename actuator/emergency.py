@@ -16,7 +16,6 @@ from actuator.shapes import REASON, VERB_ANSWER
 from actuator.verbs import row
 from actuator.view import OperatorView
 from dualwrite.access import Clearance, caller_of
-from dualwrite.access.authentication import KeyAuthentication, SessionAuthentication
 from dualwrite.access.caller import Caller
 from dualwrite.access.exceptions import KeyRefused
 from dualwrite.access.keys import recognised
@@ -40,35 +39,27 @@ CONFIRM: Shape = {**one_of(["true"], "That it is meant."), "x-required": True}
 LOOK_UP_SECONDS = 0.9
 
 
-class KeyInAHurry(KeyAuthentication):
-    """Where keys are kept may be what is broken: whoever asks is told within a second. Wrong keys of others who ask
-    from the same address keep nobody from an emergency stop.
+class EmergencyView(OperatorView):
+    """What both share. Where keys are kept may be what is broken: whoever asks is told within a second. A key of 256
+    random bits is not found by trying, so wrong ones keep nobody from an emergency stop.
     """
 
-    def require_few(self, guessed: str) -> None:
-        """No limit: a key of 256 random bits is not found by trying."""
+    throttle_classes = ()
+    audits_itself = True
 
     def recognised(self, text: str) -> Caller:
-        """Whose key it is; raises StoreUnreachable where that is not known within a second."""
+        """Whose key it is; raises KeyRefused, StoreUnreachable where that is not known within a second."""
         (outcome,) = within([begun("whose key it is", partial(recognised, text))], LOOK_UP_SECONDS)
-        if isinstance(outcome.error, KeyRefused):
-            raise outcome.error
+        error = outcome.error
+        if isinstance(error, KeyRefused):
+            raise error
         if outcome.value is None:
-            error = outcome.error
             why = error.detail if isinstance(error, StoreUnreachable) else why_not(outcome, LOOK_UP_SECONDS)
             raise StoreUnreachable(
                 f"nothing was done, as it is not known whose key that is ({why}); the environment's INTERNAL_API_KEY "
                 "asks no database, nor does manage.py dualwrite disable"
             )
         return outcome.value
-
-
-class EmergencyView(OperatorView):
-    """What both share."""
-
-    authentication_classes = (KeyInAHurry, SessionAuthentication)
-    throttle_classes = ()
-    audits_itself = True
 
 
 class DisableView(EmergencyView):

@@ -104,7 +104,6 @@ class KeyScheme(OpenApiAuthenticationExtension):  # type: ignore[no-untyped-call
     """Both ways to send a key."""
 
     target_class = "dualwrite.access.authentication.KeyAuthentication"
-    match_subclasses = True
     name = ["key", "bearer"]
 
     def get_security_requirement(self, auto_schema: AutoSchema) -> Any:
