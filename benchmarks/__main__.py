@@ -15,7 +15,7 @@ from django.db import Error
 from benchmarks import harness, report
 from benchmarks.databases import prepared
 from benchmarks.errors import BenchError
-from dualwrite.exceptions import DualWriteError
+from dualwrite.exceptions import DualWriteError, first_line
 
 #: Gives the groups of cases of a benchmark of that many rows, and keeps alive what they need.
 Opener = Callable[[int, Callable[[str], None]], AbstractContextManager[Iterable[harness.Group]]]
@@ -66,7 +66,7 @@ def main(arguments: list[str]) -> int:
         print(f"bench: {exc}", file=sys.stderr)
         return exc.exit_code
     except (DualWriteError, Error, psycopg.Error) as exc:
-        print(f"bench: {str(exc).strip().splitlines()[0]}", file=sys.stderr)
+        print(f"bench: {first_line(exc)}", file=sys.stderr)
         return BenchError.exit_code
     except KeyboardInterrupt:
         print("bench: interrupted; its databases are dropped", file=sys.stderr)

@@ -15,6 +15,7 @@ from django.db import connections
 from psycopg import sql
 
 from benchmarks.errors import BenchError, Busy
+from dualwrite.exceptions import first_line
 
 NAMES = {"DATABASE_URL": "bench_registry", "SCREENER_DATABASE_URL": "bench_screener"}
 #: They would lead to other databases than ours.
@@ -72,8 +73,7 @@ def _reaching(variable: str) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as exc:
-        lines = str(exc).strip().splitlines()
-        raise BenchError(f"the server of {variable}: {lines[0] if lines else type(exc).__name__}") from exc
+        raise BenchError(f"the server of {variable}: {first_line(exc)}") from exc
 
 
 def _take_lock(server: "psycopg.Connection[tuple[object, ...]]", name: str) -> None:

@@ -32,7 +32,7 @@ import psycopg
 from dualwrite import switch
 from dualwrite.control import transition
 from dualwrite.control.last_keys import LastKeys
-from dualwrite.exceptions import ConcurrentChange, DualWriteError, Refused, UsageError
+from dualwrite.exceptions import ConcurrentChange, DualWriteError, Refused, UsageError, first_line
 from dualwrite.failpoints import reach
 from dualwrite.parameters import SWITCH_LOCK_SECONDS, SWITCH_TIMEOUT_SECONDS
 from dualwrite.relay.pipe import open_pipe
@@ -132,7 +132,7 @@ def _relaying(stream: Stream) -> Iterator[None]:
     try:
         yield
     except psycopg.Error as exc:
-        said = exc.diag.message_primary or str(exc).strip().partition("\n")[0]
+        said = exc.diag.message_primary or first_line(exc)
         raise Refused(f"stream {stream.name}: the last keys could not be relayed: {said}; try again") from exc
 
 

@@ -59,11 +59,12 @@ class Drill:
             for store, rows in self.rows.items()
         }
         found = at_once(self.sides, lambda side: _summed(side, statements[side.store]))
-        counts = Counter({store: count for store, (count, _) in found.items()})
+        counts: Counter[Store] = Counter()
         if len(set(found.values())) == 1:
-            self.sides[Store.SCREENER].watch.advance(counts.total())
+            for store, side in self.sides.items():
+                counts[store] = found[store][0]
+                side.watch.advance(counts[store])
             return counts, []
-        counts.clear()
         ordered = {store: in_order(rows) for store, rows in statements.items()}
         return counts, [key for _, some in self._candidates(ordered, counts) for key in some]
 

@@ -12,7 +12,7 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from psycopg import sql
 
 from dualwrite import projection
-from dualwrite.exceptions import DualWriteError, NotAuthority, NotInstalled, RecordRefused, StoreFailed
+from dualwrite.exceptions import DualWriteError, NotAuthority, NotInstalled, RecordRefused, StoreFailed, first_line
 from dualwrite.sql import compose
 from dualwrite.stages import Store
 from dualwrite.stores import describe, reaching, require_present
@@ -111,7 +111,7 @@ def _refused(stream: Stream, store: Store, exc: DatabaseError) -> DualWriteError
     cause = exc.__cause__
     if not isinstance(cause, psycopg.Error):
         return StoreFailed(f"{describe(store)}: {exc}")
-    lines = [cause.diag.message_primary or str(exc).strip().partition("\n")[0], cause.diag.message_detail or ""]
+    lines = [cause.diag.message_primary or first_line(exc), cause.diag.message_detail or ""]
     sentence = ". ".join(line.replace("\n", " ") for line in lines if line)
     kind = refusal(cause.sqlstate)
     if kind is Refusal.FENCE:

@@ -15,7 +15,7 @@ from random import SystemRandom
 
 from django.db import DatabaseError, connections, transaction
 
-from dualwrite.exceptions import DualWriteError
+from dualwrite.exceptions import DualWriteError, first_line
 from dualwrite.stages import Store
 from dualwrite.stores import present
 from dualwrite.stream import Stream
@@ -109,7 +109,7 @@ class Comparer:
             return self._compare(given)
         except (DualWriteError, DatabaseError) as exc:
             late = time.monotonic() >= given.until
-            log.info("a read of %s was not compared: %s", given.stream.name, str(exc).partition("\n")[0])
+            log.info("a read of %s was not compared: %s", given.stream.name, first_line(exc))
             return Result.TIMEOUT if late else Result.FAILED
         except Exception:
             # Whatever it is, it must not end the thread: the next comparison may be of use.
